@@ -1,0 +1,9 @@
+//! Small things that every crate may use: time as an argument, secrets that do not print, seeded randomness.
+
+mod clock;
+mod random;
+mod secret;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use random::SeededRandom;
+pub use secret::Secret;
