@@ -30,7 +30,10 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that asks the machine")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that asks the machine"
+    )]
     fn now(&self) -> SystemTime {
         SystemTime::now()
     }
@@ -50,7 +53,10 @@ pub struct ManualClock {
 impl ManualClock {
     /// Starts at `now`.
     pub fn at(now: SystemTime) -> Self {
-        Self { start: (now, Instant::now()), passed: Mutex::new(Duration::ZERO) }
+        Self {
+            start: (now, Instant::now()),
+            passed: Mutex::new(Duration::ZERO),
+        }
     }
 
     /// Moves both readings forward.

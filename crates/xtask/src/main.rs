@@ -1,2 +1,38 @@
-//! To be written.
-fn main() {}
+//! The project's own commands: `cargo xtask COMMAND`. Nothing has to be installed for them.
+
+mod conformance;
+mod documents;
+mod layers;
+mod licences;
+mod packages;
+mod steps;
+mod tidy;
+
+use anyhow::bail;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  test            install what is missing, then everything that must hold: format, tidy, clippy, tests, conformance
+  tidy            layering, file headers, dependency reasons, licences
+  gen             write the generated documents (docs/settings.md, docs/openapi.json, ...)
+  conformance     replay Kong's recorded answers against a node [--release] [--only TEXT] [--verbose]
+  bench           compare CPU time and memory with nginx's [--quick]
+";
+
+fn main() -> anyhow::Result<()> {
+    let mut args = std::env::args().skip(1);
+    let command = args.next().unwrap_or_default();
+    let rest: Vec<String> = args.collect();
+    match command.as_str() {
+        "test" => steps::test(),
+        "tidy" => tidy::run(),
+        "gen" => documents::write(),
+        "conformance" => conformance::run(&rest),
+        "" | "help" | "--help" | "-h" => {
+            steps::say(USAGE);
+            Ok(())
+        }
+        other => bail!("there is no command {other:?}\n\n{USAGE}"),
+    }
+}

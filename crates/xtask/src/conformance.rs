@@ -1,0 +1,166 @@
+//! Replays Kong's recorded answers (`conformance/`) against a real node, and keeps the floor.
+//!
+//! `conformance/floor.json` has, for each area, how many cases hold; a run with fewer fails, and a run with more
+//! asks for the floor to be raised.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use serde_json::Value;
+
+use crate::steps::{binary, cargo, root, run as run_command, say};
+
+const FLOOR: &str = "conformance/floor.json";
+
+/// Replays all cases, or those that `--only` names, and prints what differs.
+pub fn run(args: &[String]) -> anyhow::Result<()> {
+    let release = args.iter().any(|arg| arg == "--release");
+    let mut passed_on: Vec<&str> = Vec::new();
+    let mut args_left = args.iter();
+    while let Some(arg) = args_left.next() {
+        match arg.as_str() {
+            "--release" => {}
+            "--verbose" => passed_on.push("-v"),
+            "--only" => {
+                passed_on.extend(["--only", args_left.next().context("--only wants a text")?])
+            }
+            other => bail!("conformance takes --release, --verbose and --only TEXT, not {other:?}"),
+        }
+    }
+    let mut build = cargo();
+    build.args(["build", "--quiet"]);
+    if release {
+        build.arg("--release");
+    }
+    run_command("build", &mut build)?;
+    replay(if release { "release" } else { "debug" }, &passed_on)?;
+    Ok(())
+}
+
+/// Replays all cases with the debug build and compares with the floor.
+pub fn ratchet() -> anyhow::Result<()> {
+    say("== conformance");
+    let held = replay("debug", &[])?;
+    let floor = fs::read_to_string(root().join(FLOOR)).context(FLOOR)?;
+    let floor: BTreeMap<String, u64> = serde_json::from_str(&floor).context(FLOOR)?;
+    let mut fallen = Vec::new();
+    for (area, least) in &floor {
+        let now = held.get(area).copied().unwrap_or(0);
+        if now < *least {
+            fallen.push(format!("{area}: {now} cases hold, the floor is {least}"));
+        }
+    }
+    if !fallen.is_empty() {
+        bail!("conformance fell:\n  {}", fallen.join("\n  "));
+    }
+    if held != floor {
+        say(&format!(
+            "more cases hold than {FLOOR} says; raise it to {}",
+            serde_json::to_string(&held)?
+        ));
+    }
+    Ok(())
+}
+
+fn replay(profile: &str, passed_on: &[&str]) -> anyhow::Result<BTreeMap<String, u64>> {
+    let folder = tempfile::tempdir()?;
+    let node = Node::start(profile, folder.path())?;
+    let results = folder.path().join("results.json");
+    let status = Command::new("python3")
+        .arg("conform.py")
+        .args(["check", "--settle", "0.05", "--min", "0"])
+        .args(["--admin", &format!("http://127.0.0.1:{}", node.admin)])
+        .args(["--proxy", &format!("127.0.0.1:{}", node.proxy)])
+        .args(["--proxy-tls", &format!("127.0.0.1:{}", node.proxy_tls)])
+        .arg("--json")
+        .arg(&results)
+        .args(passed_on)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .current_dir(root().join("conformance"))
+        .status()
+        .context("python3")?;
+    // The exit status only says that some case did not hold; the file says which.
+    let results = fs::read_to_string(&results)
+        .with_context(|| format!("conform.py left no results ({status})"))?;
+    let results: Value = serde_json::from_str(&results)?;
+    let areas = results["areas"]
+        .as_object()
+        .context("results without areas")?;
+    Ok(areas
+        .iter()
+        .map(|(area, counts)| (area.clone(), counts[0].as_u64().unwrap_or(0)))
+        .collect())
+}
+
+/// A node with an empty embedded store on free ports, ended when dropped.
+struct Node {
+    process: Child,
+    admin: u16,
+    proxy: u16,
+    proxy_tls: u16,
+}
+
+impl Node {
+    fn start(profile: &str, folder: &Path) -> anyhow::Result<Self> {
+        let [admin, proxy, proxy_tls, status] = free_ports()?;
+        let log = fs::File::create(folder.join("node.log"))?;
+        let process = Command::new(binary(profile, "silverback"))
+            .arg("run")
+            .env("KONG_PREFIX", folder.join("prefix"))
+            .env("KONG_DATABASE", "sqlite")
+            .env("KONG_ADMIN_LISTEN", format!("127.0.0.1:{admin}"))
+            .env(
+                "KONG_PROXY_LISTEN",
+                format!("127.0.0.1:{proxy}, 127.0.0.1:{proxy_tls} http2 ssl"),
+            )
+            .env("KONG_STATUS_LISTEN", format!("127.0.0.1:{status}"))
+            .env("KONG_ADMIN_GUI_LISTEN", "off")
+            .env("KONG_NGINX_WORKER_PROCESSES", "1")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .context("the node")?;
+        let mut node = Self {
+            process,
+            admin,
+            proxy,
+            proxy_tls,
+        };
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while TcpStream::connect(("127.0.0.1", admin)).is_err() {
+            if node.process.try_wait()?.is_some() || Instant::now() > deadline {
+                bail!(
+                    "the node did not start:\n{}",
+                    fs::read_to_string(folder.join("node.log"))?
+                );
+            }
+            std::thread::yield_now();
+        }
+        Ok(node)
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // It may have ended by itself; there is nothing to do about a failure here.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn free_ports<const N: usize>() -> anyhow::Result<[u16; N]> {
+    let mut ports = [0; N];
+    let mut held = Vec::new();
+    for port in &mut ports {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        *port = listener.local_addr()?.port();
+        held.push(listener);
+    }
+    Ok(ports)
+}

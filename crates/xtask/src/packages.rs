@@ -1,0 +1,68 @@
+//! System packages that tests and benchmarks need, installed when they are missing.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::steps::{output, run, say};
+
+/// A program that must be there, and the Debian package that has it.
+const PROGRAMS: [(&str, &str); 6] = [
+    ("python3", "python3"),
+    ("curl", "curl"),
+    ("nginx", "nginx-light"),
+    ("cc", "gcc"),
+    ("cmake", "cmake"),
+    ("sqlite3", "sqlite3"),
+];
+
+/// What only the benchmarks need.
+#[expect(dead_code, reason = "the benchmark comes next")]
+pub const BENCH_PROGRAMS: [(&str, &str); 3] = [
+    ("wrk", "wrk"),
+    ("h2load", "nghttp2-client"),
+    ("taskset", "util-linux"),
+];
+
+/// Installs the packages of the programs that cannot be found.
+pub fn install_missing() -> anyhow::Result<()> {
+    install(&PROGRAMS)
+}
+
+/// Installs the packages of those of these programs that cannot be found.
+pub fn install(programs: &[(&str, &str)]) -> anyhow::Result<()> {
+    let missing: Vec<&str> = programs
+        .iter()
+        .filter(|(program, _)| !is_there(program))
+        .map(|(_, package)| *package)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    say(&format!("== installing {}", missing.join(", ")));
+    run("apt-get update", apt().arg("update"))?;
+    run(
+        "apt-get install",
+        apt()
+            .args(["install", "-y", "--no-install-recommends"])
+            .args(&missing),
+    )
+}
+
+fn is_there(program: &str) -> bool {
+    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
+    path.split(':')
+        .any(|folder| Path::new(folder).join(program).is_file())
+}
+
+fn apt() -> Command {
+    let is_root = output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
+    let mut command = if is_root {
+        Command::new("apt-get")
+    } else {
+        let mut command = Command::new("sudo");
+        command.arg("apt-get");
+        command
+    };
+    command.arg("-qq").env("DEBIAN_FRONTEND", "noninteractive");
+    command
+}
