@@ -4,7 +4,9 @@ mod conformance;
 mod documents;
 mod layers;
 mod licences;
+mod node;
 mod packages;
+mod schemathesis;
 mod steps;
 mod tidy;
 
@@ -16,6 +18,7 @@ usage: cargo xtask COMMAND
   test            install what is missing, then everything that must hold: format, tidy, clippy, tests, conformance
   tidy            layering, file headers, dependency reasons, licences
   gen             write the generated documents (docs/settings.md, docs/openapi.json, ...)
+  schemathesis    test the Admin API of a node against its own OpenAPI document
   conformance     replay Kong's recorded answers against a node [--release] [--only TEXT] [--verbose]
   bench           compare CPU time and memory with nginx's [--quick]
 ";
@@ -28,6 +31,7 @@ fn main() -> anyhow::Result<()> {
         "test" => steps::test(),
         "tidy" => tidy::run(),
         "gen" => documents::write(),
+        "schemathesis" => schemathesis::run(),
         "conformance" => conformance::run(&rest),
         "" | "help" | "--help" | "-h" => {
             steps::say(USAGE);
