@@ -1,0 +1,420 @@
+//! The header lines of a head: one received block, an index into it, and edits beside it.
+//!
+//! Lines that nobody edits are never touched: they are written as they came, in runs, with their order, case and
+//! duplicates.
+//! An edit writes its whole line into a second buffer and lets the index point there, so that writing a head costs one
+//! copy a run whatever happened to it.
+
+use bytes::{Bytes, BytesMut};
+
+use crate::error::Error;
+use crate::known::{Known, Name};
+use crate::token::{is_token, is_value};
+
+const NONE: u16 = u16::MAX;
+
+/// The largest number of lines that an index can hold.
+pub(crate) const MAX_LINES: usize = NONE as usize - 1;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Received,
+    Edited,
+    Removed,
+}
+
+/// One line: where it is, and where its parts are. Offsets count from the start of the buffer that `place` names.
+#[derive(Debug, Clone, Copy)]
+struct Line {
+    start: u32,
+    end: u32,
+    value_start: u32,
+    value_end: u32,
+    name_len: u16,
+    known: Known,
+    place: Place,
+}
+
+/// The index and the edits of a head; it is reused from one head to the next.
+#[derive(Debug, Clone)]
+pub(crate) struct Index {
+    lines: Vec<Line>,
+    edits: Vec<u8>,
+    /// For each known name its first line.
+    first: [u16; Known::COUNT],
+    /// The known names that have more than one line.
+    repeated: u64,
+}
+
+impl Default for Index {
+    fn default() -> Index {
+        Index {
+            lines: Vec::with_capacity(24),
+            edits: Vec::with_capacity(512),
+            first: [NONE; Known::COUNT],
+            repeated: 0,
+        }
+    }
+}
+
+impl Index {
+    pub(crate) fn clear(&mut self) {
+        self.lines.clear();
+        self.edits.clear();
+        self.first = [NONE; Known::COUNT];
+        self.repeated = 0;
+    }
+
+    /// Whether the index is small enough to be kept for another head.
+    pub(crate) fn is_modest(&self) -> bool {
+        self.lines.capacity() <= 256 && self.edits.capacity() <= 16 * 1024
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Adds a received line, all offsets counted from the start of the block.
+    pub(crate) fn push_received(
+        &mut self,
+        line: (usize, usize),
+        name_len: usize,
+        value: (usize, usize),
+        known: Known,
+    ) {
+        self.push(Line {
+            start: line.0 as u32,
+            end: line.1 as u32,
+            value_start: value.0 as u32,
+            value_end: value.1 as u32,
+            name_len: name_len as u16,
+            known,
+            place: Place::Received,
+        });
+    }
+
+    /// Adds a line whose name and value have been checked.
+    pub(crate) fn push_edited(&mut self, known: Known, name: &[u8], value: &[u8]) {
+        let line = self.write_edit(known, name, value);
+        self.push(line);
+    }
+
+    fn push(&mut self, line: Line) {
+        let position = self.lines.len() as u16;
+        if line.known != Known::Other {
+            let first = &mut self.first[line.known as usize];
+            if *first == NONE {
+                *first = position;
+            } else {
+                self.repeated |= line.known.bit();
+            }
+        }
+        self.lines.push(line);
+    }
+
+    /// Notes that the line of a known name at `position` is gone.
+    fn forget(&mut self, known: Known, position: usize) {
+        if known == Known::Other || self.first[known as usize] as usize != position {
+            return;
+        }
+        let later = self.lines.iter().skip(position + 1);
+        let next = later
+            .take_while(|_| self.repeated & known.bit() != 0)
+            .position(|line| line.known == known && line.place != Place::Removed);
+        self.first[known as usize] = next.map_or(NONE, |offset| (position + 1 + offset) as u16);
+    }
+
+    /// The value of the first line of a known name, before the block is cut off its input.
+    pub(crate) fn peek<'a>(&'a self, input: &'a [u8], known: Known) -> Option<&'a [u8]> {
+        let line = self.lines.get(*self.first.get(known as usize)? as usize)?;
+        let buffer = if line.place == Place::Received {
+            input
+        } else {
+            &self.edits
+        };
+        buffer.get(line.value_start as usize..line.value_end as usize)
+    }
+
+    fn write_edit(&mut self, known: Known, name: &[u8], value: &[u8]) -> Line {
+        let start = self.edits.len();
+        let prefix = known.line_start();
+        if known != Known::Other && name == known.name().as_bytes() {
+            self.edits.extend_from_slice(prefix);
+        } else {
+            self.edits.extend_from_slice(name);
+            self.edits.extend_from_slice(b": ");
+        }
+        let value_start = self.edits.len();
+        self.edits.extend_from_slice(value);
+        let value_end = self.edits.len();
+        self.edits.extend_from_slice(b"\r\n");
+        Line {
+            start: start as u32,
+            end: self.edits.len() as u32,
+            value_start: value_start as u32,
+            value_end: value_end as u32,
+            name_len: name.len() as u16,
+            known,
+            place: Place::Edited,
+        }
+    }
+}
+
+/// One header line as it will be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field<'a> {
+    /// The number of the name.
+    pub known: Known,
+    /// The name in the case in which it came.
+    pub name: &'a [u8],
+    /// The value without blanks around it. It holds no control characters but tabs; it need not be UTF-8.
+    pub value: &'a [u8],
+}
+
+/// The header lines of a head, with edits.
+pub struct Headers {
+    block: Bytes,
+    index: Box<Index>,
+}
+
+impl Headers {
+    /// Header lines to be filled with [`Headers::append`].
+    pub fn new() -> Headers {
+        Headers {
+            block: Bytes::new(),
+            index: Box::default(),
+        }
+    }
+
+    pub(crate) fn from_parts(block: Bytes, index: Box<Index>) -> Headers {
+        Headers { block, index }
+    }
+
+    pub(crate) fn into_index(self) -> Box<Index> {
+        self.index
+    }
+
+    pub(crate) fn block(&self) -> &Bytes {
+        &self.block
+    }
+
+    fn buffer(&self, place: Place) -> &[u8] {
+        match place {
+            Place::Received => &self.block,
+            Place::Edited => &self.index.edits,
+            Place::Removed => &[],
+        }
+    }
+
+    fn name_of(&self, line: &Line) -> &[u8] {
+        let start = line.start as usize;
+        self.buffer(line.place)
+            .get(start..start + line.name_len as usize)
+            .unwrap_or_default()
+    }
+
+    fn value_of(&self, line: &Line) -> &[u8] {
+        self.buffer(line.place)
+            .get(line.value_start as usize..line.value_end as usize)
+            .unwrap_or_default()
+    }
+
+    fn is_named(&self, line: &Line, known: Known, text: &[u8]) -> bool {
+        line.place != Place::Removed
+            && line.known == known
+            && (known != Known::Other
+                || line.name_len as usize == text.len()
+                    && self.name_of(line).eq_ignore_ascii_case(text))
+    }
+
+    /// The positions of the lines with this name, in order.
+    fn positions<'a>(&'a self, known: Known, text: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
+        let start = match known {
+            Known::Other => 0,
+            known => self.index.first[known as usize] as usize,
+        };
+        let end = if known == Known::Other || self.index.repeated & known.bit() != 0 {
+            self.index.lines.len()
+        } else {
+            self.index.lines.len().min(start + 1)
+        };
+        (start..end)
+            .filter(move |&position| self.is_named(&self.index.lines[position], known, text))
+    }
+
+    /// The value of the first line with this name.
+    pub fn get(&self, name: impl Name) -> Option<&[u8]> {
+        let position = self.positions(name.known(), name.text()).next()?;
+        Some(self.value_of(&self.index.lines[position]))
+    }
+
+    /// The value of the first line with this name, if it is UTF-8.
+    pub fn get_str(&self, name: impl Name) -> Option<&str> {
+        self.get(name)
+            .and_then(|value| std::str::from_utf8(value).ok())
+    }
+
+    /// The values of all lines with this name, in order.
+    pub fn get_all<'a, N: Name + ?Sized>(&'a self, name: &'a N) -> impl Iterator<Item = &'a [u8]> {
+        self.positions(name.known(), name.text())
+            .map(|position| self.value_of(&self.index.lines[position]))
+    }
+
+    /// Whether there is a line with this name.
+    pub fn contains(&self, name: impl Name) -> bool {
+        self.positions(name.known(), name.text()).next().is_some()
+    }
+
+    /// All lines in order, framing lines among them.
+    pub fn iter(&self) -> impl Iterator<Item = Field<'_>> {
+        let present = self
+            .index
+            .lines
+            .iter()
+            .filter(|line| line.place != Place::Removed);
+        present.map(|line| Field {
+            known: line.known,
+            name: self.name_of(line),
+            value: self.value_of(line),
+        })
+    }
+
+    /// The number of lines.
+    pub fn len(&self) -> usize {
+        self.index
+            .lines
+            .iter()
+            .filter(|line| line.place != Place::Removed)
+            .count()
+    }
+
+    /// Whether there are no lines.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Adds a line at the end.
+    ///
+    /// Errors when the name is no token, when the value could end the line, or when there are 65 thousand lines.
+    pub fn append(&mut self, name: impl Name, value: impl AsRef<[u8]>) -> Result<(), Error> {
+        let (known, text, value) = (name.known(), name.text(), value.as_ref());
+        check(known, text, value)?;
+        if self.index.lines.len() >= MAX_LINES {
+            return Err(Error::TooManyHeaders);
+        }
+        self.index.push_edited(known, text, value);
+        Ok(())
+    }
+
+    /// Replaces the first line with this name, where it stands, and removes the others; adds a line when there was none.
+    ///
+    /// Errors as [`Headers::append`].
+    pub fn set(&mut self, name: impl Name, value: impl AsRef<[u8]>) -> Result<(), Error> {
+        let (known, text) = (name.known(), name.text());
+        let Some(first) = self.positions(known, text).next() else {
+            return self.append(name, value);
+        };
+        check(known, text, value.as_ref())?;
+        if known == Known::Other || self.index.repeated & known.bit() != 0 {
+            self.remove_from(first + 1, known, text);
+        }
+        let line = self.index.write_edit(known, text, value.as_ref());
+        self.index.lines[first] = line;
+        Ok(())
+    }
+
+    /// Removes all lines with this name.
+    pub fn remove(&mut self, name: impl Name) {
+        let (known, text) = (name.known(), name.text());
+        let first = self.positions(known, text).next();
+        if let Some(first) = first {
+            self.remove_from(first, known, text);
+        }
+        if known != Known::Other {
+            self.index.first[known as usize] = NONE;
+            self.index.repeated &= !known.bit();
+        }
+    }
+
+    /// Removes the lines for which `keep` is false.
+    pub fn retain(&mut self, mut keep: impl FnMut(Field<'_>) -> bool) {
+        for position in 0..self.index.lines.len() {
+            let line = self.index.lines[position];
+            let field = Field {
+                known: line.known,
+                name: self.name_of(&line),
+                value: self.value_of(&line),
+            };
+            if line.place == Place::Removed || keep(field) {
+                continue;
+            }
+            self.index.lines[position].place = Place::Removed;
+            self.index.forget(line.known, position);
+        }
+    }
+
+    fn remove_from(&mut self, start: usize, known: Known, text: &[u8]) {
+        for position in start..self.index.lines.len() {
+            if self.is_named(&self.index.lines[position], known, text) {
+                self.index.lines[position].place = Place::Removed;
+            }
+        }
+    }
+
+    /// Writes all lines but those whose known name is in `skip`, one copy for each run of lines that lie together.
+    pub(crate) fn write(&self, skip: u64, out: &mut BytesMut) {
+        let mut run = (Place::Removed, 0, 0);
+        for line in &self.index.lines {
+            let skipped = line.known != Known::Other && skip & line.known.bit() != 0;
+            if skipped || line.place == Place::Removed {
+                continue;
+            }
+            if line.place == run.0 && line.start == run.2 {
+                run.2 = line.end;
+                continue;
+            }
+            self.write_run(run, out);
+            run = (line.place, line.start, line.end);
+        }
+        self.write_run(run, out);
+    }
+
+    fn write_run(&self, (place, start, end): (Place, u32, u32), out: &mut BytesMut) {
+        if let Some(bytes) = self.buffer(place).get(start as usize..end as usize) {
+            out.extend_from_slice(bytes);
+        }
+    }
+
+    /// An upper bound of what [`Headers::write`] writes.
+    pub(crate) fn written_len(&self) -> usize {
+        self.block.len() + self.index.edits.len()
+    }
+}
+
+impl Default for Headers {
+    fn default() -> Headers {
+        Headers::new()
+    }
+}
+
+impl std::fmt::Debug for Headers {
+    /// Names alone: values may be secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list()
+            .entries(
+                self.iter()
+                    .map(|field| String::from_utf8_lossy(field.name).into_owned()),
+            )
+            .finish()
+    }
+}
+
+fn check(known: Known, name: &[u8], value: &[u8]) -> Result<(), Error> {
+    if known == Known::Other && (!is_token(name) || name.len() > u16::MAX as usize) {
+        return Err(Error::InvalidName);
+    }
+    if !is_value(value) {
+        return Err(Error::InvalidValue);
+    }
+    Ok(())
+}

@@ -1,0 +1,201 @@
+//! The header names that the proxy asks for on every request, as numbers.
+
+macro_rules! known {
+    ($($variant:ident $name:literal $lower:literal,)*) => {
+        /// A header name that is recognised while a head is parsed, so that asking for it costs one table access.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum Known {
+            $(#[doc = concat!("`", $name, "`")] $variant,)*
+            /// Any other name.
+            Other,
+        }
+
+        impl Known {
+            /// Every name but [`Known::Other`].
+            pub const ALL: &'static [Known] = &[$(Known::$variant,)*];
+
+            /// The name as it is usually written; empty for [`Known::Other`].
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Known::$variant => $name,)*
+                    Known::Other => "",
+                }
+            }
+
+            /// The start of a header line with this name.
+            pub(crate) const fn line_start(self) -> &'static [u8] {
+                match self {
+                    $(Known::$variant => concat!($name, ": ").as_bytes(),)*
+                    Known::Other => b": ",
+                }
+            }
+
+            fn is(self, name: &[u8]) -> bool {
+                match self {
+                    $(Known::$variant => same(name, $lower),)*
+                    Known::Other => false,
+                }
+            }
+        }
+    };
+}
+
+known! {
+    Accept "Accept" b"accept",
+    AcceptEncoding "Accept-Encoding" b"accept-encoding",
+    Authorization "Authorization" b"authorization",
+    Connection "Connection" b"connection",
+    ContentEncoding "Content-Encoding" b"content-encoding",
+    ContentLength "Content-Length" b"content-length",
+    ContentType "Content-Type" b"content-type",
+    Cookie "Cookie" b"cookie",
+    Date "Date" b"date",
+    Expect "Expect" b"expect",
+    Forwarded "Forwarded" b"forwarded",
+    Host "Host" b"host",
+    KeepAlive "Keep-Alive" b"keep-alive",
+    Location "Location" b"location",
+    Origin "Origin" b"origin",
+    Proxy "Proxy" b"proxy",
+    ProxyConnection "Proxy-Connection" b"proxy-connection",
+    Server "Server" b"server",
+    SetCookie "Set-Cookie" b"set-cookie",
+    Te "TE" b"te",
+    Trailer "Trailer" b"trailer",
+    TransferEncoding "Transfer-Encoding" b"transfer-encoding",
+    Upgrade "Upgrade" b"upgrade",
+    UserAgent "User-Agent" b"user-agent",
+    Via "Via" b"via",
+    XForwardedFor "X-Forwarded-For" b"x-forwarded-for",
+    XForwardedHost "X-Forwarded-Host" b"x-forwarded-host",
+    XForwardedPath "X-Forwarded-Path" b"x-forwarded-path",
+    XForwardedPort "X-Forwarded-Port" b"x-forwarded-port",
+    XForwardedPrefix "X-Forwarded-Prefix" b"x-forwarded-prefix",
+    XForwardedProto "X-Forwarded-Proto" b"x-forwarded-proto",
+    XKongProxyLatency "X-Kong-Proxy-Latency" b"x-kong-proxy-latency",
+    XKongRequestId "X-Kong-Request-Id" b"x-kong-request-id",
+    XKongResponseLatency "X-Kong-Response-Latency" b"x-kong-response-latency",
+    XKongUpstreamLatency "X-Kong-Upstream-Latency" b"x-kong-upstream-latency",
+    XKongUpstreamStatus "X-Kong-Upstream-Status" b"x-kong-upstream-status",
+    XRealIp "X-Real-IP" b"x-real-ip",
+}
+
+impl Known {
+    pub(crate) const COUNT: usize = Known::ALL.len();
+
+    /// Finds the number of a name, whatever its case.
+    pub fn of(name: &[u8]) -> Known {
+        let candidate = match (name.len(), name.first().map_or(0, |b| b | 0x20)) {
+            (2, b't') => Known::Te,
+            (3, b'v') => Known::Via,
+            (4, b'h') => Known::Host,
+            (4, b'd') => Known::Date,
+            (5, b'p') => Known::Proxy,
+            (6, b'a') => Known::Accept,
+            (6, b'c') => Known::Cookie,
+            (6, b'e') => Known::Expect,
+            (6, b'o') => Known::Origin,
+            (6, b's') => Known::Server,
+            (7, b't') => Known::Trailer,
+            (7, b'u') => Known::Upgrade,
+            (8, b'l') => Known::Location,
+            (9, b'f') => Known::Forwarded,
+            (9, b'x') => Known::XRealIp,
+            (10, b'c') => Known::Connection,
+            (10, b'k') => Known::KeepAlive,
+            (10, b's') => Known::SetCookie,
+            (10, b'u') => Known::UserAgent,
+            (12, b'c') => Known::ContentType,
+            (13, b'a') => Known::Authorization,
+            (14, b'c') => Known::ContentLength,
+            (15, b'a') => Known::AcceptEncoding,
+            (15, b'x') => Known::XForwardedFor,
+            (16, b'c') => Known::ContentEncoding,
+            (16, b'p') => Known::ProxyConnection,
+            (16, b'x') => match name[13] | 0x20 {
+                b'o' if name[12] | 0x20 == b'h' => Known::XForwardedHost,
+                b'o' => Known::XForwardedPort,
+                _ => Known::XForwardedPath,
+            },
+            (17, b't') => Known::TransferEncoding,
+            (17, b'x') => match name[2] | 0x20 {
+                b'f' => Known::XForwardedProto,
+                _ => Known::XKongRequestId,
+            },
+            (18, b'x') => Known::XForwardedPrefix,
+            (20, b'x') => Known::XKongProxyLatency,
+            (22, b'x') => Known::XKongUpstreamStatus,
+            (23, b'x') => match name[7] | 0x20 {
+                b'r' => Known::XKongResponseLatency,
+                _ => Known::XKongUpstreamLatency,
+            },
+            _ => return Known::Other,
+        };
+        if candidate.is(name) {
+            candidate
+        } else {
+            Known::Other
+        }
+    }
+
+    pub(crate) const fn bit(self) -> u64 {
+        1 << self as u8
+    }
+}
+
+/// Compares a name with a lower case one of fixed length, which the compiler turns into a few wide comparisons.
+fn same<const N: usize>(name: &[u8], lower: &[u8; N]) -> bool {
+    match <&[u8; N]>::try_from(name) {
+        Ok(name) => name.map(|byte| byte.to_ascii_lowercase()) == *lower,
+        Err(_) => false,
+    }
+}
+
+/// A header name as [`Headers`](crate::Headers) is asked for it: a [`Known`] one, or any text.
+pub trait Name {
+    /// The number of the name.
+    fn known(&self) -> Known;
+    /// The name itself.
+    fn text(&self) -> &[u8];
+}
+
+impl Name for Known {
+    fn known(&self) -> Known {
+        *self
+    }
+
+    fn text(&self) -> &[u8] {
+        self.name().as_bytes()
+    }
+}
+
+impl Name for str {
+    fn known(&self) -> Known {
+        Known::of(self.as_bytes())
+    }
+
+    fn text(&self) -> &[u8] {
+        self.as_bytes()
+    }
+}
+
+impl Name for [u8] {
+    fn known(&self) -> Known {
+        Known::of(self)
+    }
+
+    fn text(&self) -> &[u8] {
+        self
+    }
+}
+
+impl<N: Name + ?Sized> Name for &N {
+    fn known(&self) -> Known {
+        (**self).known()
+    }
+
+    fn text(&self) -> &[u8] {
+        (**self).text()
+    }
+}
