@@ -102,9 +102,13 @@ pub enum HandshakeError {
     /// There is no certificate for the name that the client asked for, and no default one.
     #[error("no certificate for server name {0:?}")]
     NoCertificate(String),
-    /// The first bytes are not a TLS ClientHello; a plain HTTP request looks like this.
+    /// The first bytes are not TLS; a plain HTTP request looks like this. The connection comes back with every byte
+    /// unread, so that the client can be told.
     #[error("the client did not send a TLS ClientHello")]
-    NotTls,
+    NotTls(Box<crate::Stream>),
+    /// The client closed the connection without a word: health checks of load balancers do this all the time.
+    #[error("the client closed the connection before the TLS handshake")]
+    Closed,
     /// The handshake failed.
     #[error("TLS handshake failed: {0}")]
     Failed(io::Error),
