@@ -28,7 +28,7 @@ pub use reference::{Reference, environment_value};
 pub use reference_page::reference_markdown;
 pub use settings::{
     Dns, ErrorTemplates, KeyPair, Limits, Listeners, Logs, RealIp, RecordType, Settings,
-    StoreChoice, Tls, TlsVersion, UpstreamKeepalive,
+    StoreChoice, Tls, UpstreamKeepalive,
 };
 pub use table::{find, groups};
 pub use value::Value;

@@ -73,13 +73,6 @@ pub struct KeyPair {
     pub key: PemSource,
 }
 
-/// Protocol versions that exist here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum TlsVersion {
-    Tls12,
-    Tls13,
-}
-
 /// Certificates, and what TLS may negotiate.
 #[derive(Debug, Clone)]
 pub struct Tls {
@@ -94,14 +87,17 @@ pub struct Tls {
     /// Whether the system's authorities count.
     pub trust_system: bool,
     pub verify_depth: u32,
-    /// Never empty.
-    pub versions: Vec<TlsVersion>,
-    /// OpenSSL's names of TLS 1.2 ciphers in the order of preference; empty for all.
-    pub ciphers: Vec<String>,
+    /// `modern`, `intermediate`, `old`, `fips` or `custom`.
+    pub cipher_suite: String,
+    /// Protocol versions by OpenSSL's names; they count for `custom`.
+    pub protocols: Vec<String>,
+    /// OpenSSL's names of ciphers, separated by colons; they count for `custom`.
+    pub ciphers: String,
     pub prefer_server_ciphers: bool,
     pub session_tickets: bool,
-    /// Sessions that are remembered for clients without tickets.
-    pub session_cache: usize,
+    pub session_timeout: Duration,
+    /// Memory for sessions that resume without a ticket, in bytes.
+    pub session_cache: u64,
 }
 
 /// The node's logs.
@@ -475,24 +471,16 @@ impl Reader<'_> {
 
     fn tls(&mut self) -> Tls {
         let protocols = text(self.values, "nginx_http_ssl_protocols").unwrap_or("TLSv1.2 TLSv1.3");
-        let mut versions = Vec::new();
-        for word in protocols.split_whitespace() {
-            match word {
-                "TLSv1.2" => versions.push(TlsVersion::Tls12),
-                "TLSv1.3" => versions.push(TlsVersion::Tls13),
-                _ => {}
-            }
-        }
-        if versions.is_empty() {
+        let protocols: Vec<String> = protocols.split_whitespace().map(str::to_owned).collect();
+        let suite = text(self.values, "ssl_cipher_suite").unwrap_or_default();
+        let usable = |word: &String| word == "TLSv1.2" || word == "TLSv1.3";
+        if suite == "custom" && (!protocols.iter().all(usable) || protocols.is_empty()) {
             let message = format!(
-                "ssl_protocols names no version that can be used: '{protocols}' (TLSv1.2, TLSv1.3)"
+                "ssl_protocols names a version that cannot be used: '{}' (TLSv1.2, TLSv1.3)",
+                protocols.join(" ")
             );
             self.refuse("ssl_protocols", message);
         }
-        let suite = text(self.values, "ssl_cipher_suite").unwrap_or_default();
-        let ciphers = text(self.values, "ssl_ciphers")
-            .filter(|_| suite != "fips")
-            .unwrap_or_default();
         let client = match (
             text(self.values, "client_ssl_cert"),
             text(self.values, "client_ssl_cert_key"),
@@ -515,17 +503,19 @@ impl Reader<'_> {
                 .collect(),
             trust_system: trusted.iter().any(|item| item == "system"),
             verify_depth: u32::try_from(self.integer("lua_ssl_verify_depth")).unwrap_or(u32::MAX),
-            versions,
-            ciphers: ciphers
-                .split(':')
-                .filter(|name| !name.is_empty())
-                .map(str::to_owned)
-                .collect(),
+            cipher_suite: suite.to_owned(),
+            protocols,
+            ciphers: text(self.values, "ssl_ciphers")
+                .unwrap_or_default()
+                .to_owned(),
             prefer_server_ciphers: text(self.values, "nginx_http_ssl_prefer_server_ciphers")
                 == Some("on"),
             session_tickets: text(self.values, "nginx_http_ssl_session_tickets") != Some("off"),
-            session_cache: usize::try_from(self.size("ssl_session_cache_size", 10 << 20) / 256)
-                .unwrap_or(usize::MAX),
+            session_timeout: self.duration(
+                "nginx_http_ssl_session_timeout",
+                Duration::from_secs(86_400),
+            ),
+            session_cache: self.size("ssl_session_cache_size", 10 << 20),
         }
     }
 

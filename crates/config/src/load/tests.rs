@@ -187,9 +187,12 @@ fn limits_and_names_come_out_typed() {
 
 #[test]
 fn a_cipher_suite_decides_versions_and_ciphers() {
-    use crate::settings::TlsVersion;
     let modern = load_with(&[("ssl_cipher_suite", "modern")]).settings.tls;
-    assert_eq!(modern.versions, [TlsVersion::Tls13]);
+    assert_eq!(
+        (modern.cipher_suite.as_str(), modern.ciphers.as_str()),
+        ("modern", "")
+    );
+    assert_eq!(modern.protocols, ["TLSv1.3"]);
     let custom = load_with(&[
         ("ssl_cipher_suite", "custom"),
         ("ssl_ciphers", "ECDHE-RSA-AES128-GCM-SHA256"),
@@ -197,8 +200,8 @@ fn a_cipher_suite_decides_versions_and_ciphers() {
     ])
     .settings
     .tls;
-    assert_eq!(custom.versions, [TlsVersion::Tls12]);
-    assert_eq!(custom.ciphers, ["ECDHE-RSA-AES128-GCM-SHA256"]);
+    assert_eq!(custom.protocols, ["TLSv1.2"]);
+    assert_eq!(custom.ciphers, "ECDHE-RSA-AES128-GCM-SHA256");
     let none = problems(&[("ssl_cipher_suite", "custom"), ("ssl_protocols", "SSLv3")]);
     assert!(none[0].contains("TLSv1.2, TLSv1.3"), "{none:?}");
 }

@@ -37,7 +37,7 @@ pub(super) const DIRECTIVES: Group = Group {
         D::new("nginx_http_ssl_prefer_server_ciphers", Switch, "", LIKE_SSL),
         D::new("nginx_http_ssl_dhparam", Text, "", LIKE_SSL).nothing("DHE ciphers are not offered; ECDHE ones need no parameters"),
         D::new("nginx_http_ssl_session_tickets", Switch, "", LIKE_SSL),
-        D::new("nginx_http_ssl_session_timeout", Duration, "", LIKE_SSL).nothing("tickets live as long as their key, half a day at most"),
+        D::new("nginx_http_ssl_session_timeout", Duration, "", LIKE_SSL),
         D::new("nginx_http_lua_ssl_protocols", Text, "", "The same as `lua_ssl_protocols`.").nothing("outgoing connections offer TLS 1.2 and 1.3"),
         D::new("nginx_http_lua_regex_match_limit", Integer(0, i64::MAX), "100000", "Steps after which Kong gives up on a regular expression.")
             .nothing("matching takes linear time, so it needs no limit"),

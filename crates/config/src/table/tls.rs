@@ -20,9 +20,8 @@ pub(super) const TLS: Group = Group {
             .nothing("DHE ciphers are not offered; ECDHE ones need no parameters"),
         D::new("ssl_session_tickets", Switch, "on", "Whether clients may resume a session with a ticket.")
             .feeds(&["nginx_http_ssl_session_tickets", "nginx_stream_ssl_session_tickets"]),
-        D::new("ssl_session_timeout", Duration, "1d", "How long a session can be resumed.")
-            .feeds(&["nginx_http_ssl_session_timeout", "nginx_stream_ssl_session_timeout"])
-            .nothing("tickets live as long as their key, half a day at most"),
+        D::new("ssl_session_timeout", Duration, "1d", "How long a session can be resumed; at most twelve hours with a ticket.")
+            .feeds(&["nginx_http_ssl_session_timeout", "nginx_stream_ssl_session_timeout"]),
         D::new("ssl_session_cache_size", Size, "10m", "Memory for sessions that can be resumed without a ticket; 1 MiB is room for about 4000."),
         D::new("ssl_cert", List, "", "Certificates of `proxy_listen`, for clients whose SNI has none of its own: paths, PEM, or PEM in base64; for example one RSA and one ECDSA.")
             .unset_means(GENERATED),
