@@ -1,1 +1,295 @@
-//! To be written.
+//! The embedded store: one SQLite file that needs no set-up and that a person can open with the `sqlite3` shell.
+//!
+//! - Durable at acknowledgement: write-ahead log with `synchronous = FULL`; a commit answers after the flush.
+//! - One thread writes (see [`writer`]), a few connections read; nothing blocks the async runtime.
+//! - The change log and the tags are kept by triggers, so a row edited by hand or by another process counts as well.
+//! - Tables follow the declarations at every start (see [`migrate`]).
+
+mod apply;
+mod migrate;
+mod read;
+mod table;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use schema::{Record, Schema};
+use stdx::Clock;
+use store::{Catalog, Changes, Error, Key, Mutation, Page, PageRequest, Store, TagRow, Version};
+use tokio::sync::{Semaphore, oneshot, watch};
+
+use crate::apply::Tables;
+use crate::table::Table;
+use crate::writer::{Job, Writer};
+
+/// How long a statement waits for a lock that another process holds.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Statements that each connection keeps prepared.
+const PREPARED_STATEMENTS: usize = 128;
+
+/// Commits that may wait for the writer; more wait for their turn to wait.
+const QUEUE: usize = 256;
+
+/// What a store may be told.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub clock: Arc<dyn Clock>,
+    /// Events that the change log keeps at least; readers that are further behind reload everything.
+    pub change_log: u64,
+    /// Connections that read at the same time.
+    pub readers: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(stdx::SystemClock),
+            change_log: 100_000,
+            readers: 4,
+        }
+    }
+}
+
+/// The embedded store.
+pub struct SqliteStore {
+    path: PathBuf,
+    tables: Arc<Tables>,
+    clock: Arc<dyn Clock>,
+    /// `None` only while the store is dropped.
+    jobs: Option<mpsc::SyncSender<Job>>,
+    queue: Arc<Semaphore>,
+    writer: Option<JoinHandle<()>>,
+    newest: watch::Receiver<Version>,
+    readers: Arc<Semaphore>,
+    idle_readers: Arc<Mutex<Vec<Connection>>>,
+}
+
+impl SqliteStore {
+    /// Opens the file, makes it if it is not there, and brings its tables up to date.
+    ///
+    /// # Errors
+    /// `Unavailable` if the file cannot be opened or written, `Database` if it is not a database of this program.
+    pub fn open(path: &Path, catalog: Catalog, options: Options) -> Result<Self, Error> {
+        let tables = Arc::new(Tables::new(catalog));
+        let mut connection = connect(path)?;
+        let now = options.clock.unix_seconds();
+        migrate::migrate(&mut connection, &tables.tables, &tables.catalog, now)?;
+        let (announce, newest) = watch::channel(writer::newest(&connection)?);
+        let (jobs, queue) = mpsc::sync_channel(QUEUE);
+        let writer = Writer {
+            connection,
+            tables: Arc::clone(&tables),
+            clock: Arc::clone(&options.clock),
+            change_log: options.change_log,
+            newest: announce,
+        };
+        let writer = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || writer.run(&queue))
+            .map_err(|error| Error::Unavailable(format!("no thread for the writer: {error}")))?;
+        Ok(Self {
+            path: path.to_owned(),
+            tables,
+            clock: options.clock,
+            jobs: Some(jobs),
+            queue: Arc::new(Semaphore::new(QUEUE)),
+            writer: Some(writer),
+            newest,
+            readers: Arc::new(Semaphore::new(options.readers.max(1))),
+            idle_readers: Arc::new(Mutex::new(Vec::new())),
+        })
+    }
+
+    /// Runs a query on a connection of its own, on a thread that may block.
+    async fn read<T, F>(&self, query: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
+    {
+        let permit = Arc::clone(&self.readers)
+            .acquire_owned()
+            .await
+            .map_err(|_| closed())?;
+        let idle = Arc::clone(&self.idle_readers);
+        let path = self.path.clone();
+        let work = move || {
+            let _permit = permit;
+            let pooled = idle.lock().pop();
+            let connection = match pooled {
+                Some(connection) => connection,
+                None => connect_reader(&path)?,
+            };
+            let answer = query(&connection);
+            idle.lock().push(connection);
+            answer
+        };
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|error| Error::Database(format!("a query ended early: {error}")))?
+    }
+
+    /// Runs a query over one entity's table.
+    async fn read_table<T, F>(&self, schema: &Schema, query: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection, &Table, i64) -> Result<T, Error> + Send + 'static,
+    {
+        let tables = Arc::clone(&self.tables);
+        let position = tables.position(schema.name)?;
+        let now = self.clock.unix_seconds();
+        self.read(move |connection| query(connection, &tables.tables[position], now))
+            .await
+    }
+}
+
+impl Drop for SqliteStore {
+    /// Lets the writer finish what it was given.
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(writer) = self.writer.take()
+            && writer.join().is_err()
+        {
+            tracing::error!("the writer of the embedded store had panicked");
+        }
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    fn kind(&self) -> &'static str {
+        "sqlite"
+    }
+
+    async fn get(&self, schema: &Schema, key: Key<'_>) -> Result<Option<Record>, Error> {
+        let key = read::Key::from(key);
+        self.read_table(schema, move |connection, table, now| {
+            read::get(connection, table, &key, now)
+        })
+        .await
+    }
+
+    async fn page(&self, schema: &Schema, request: &PageRequest<'_>) -> Result<Page, Error> {
+        let request = read::Request::from(request);
+        self.read_table(schema, move |connection, table, now| {
+            read::page(connection, table, &request, now)
+        })
+        .await
+    }
+
+    async fn commit(&self, mutations: &[Mutation<'_>]) -> Result<Version, Error> {
+        let now = self.clock.unix_seconds();
+        let operations = mutations
+            .iter()
+            .map(|mutation| self.tables.encode(mutation, now))
+            .collect::<Result<Vec<_>, _>>()?;
+        let permit = Arc::clone(&self.queue)
+            .acquire_owned()
+            .await
+            .map_err(|_| closed())?;
+        let (reply, answer) = oneshot::channel();
+        let job = Job {
+            operations,
+            reply,
+            permit,
+        };
+        // The permit is a place in the queue, so this never finds it full.
+        let jobs = self.jobs.as_ref().ok_or_else(closed)?;
+        jobs.try_send(job).map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())?
+    }
+
+    async fn tags(
+        &self,
+        tag: Option<&str>,
+        request: &PageRequest<'_>,
+    ) -> Result<(Vec<TagRow>, Option<String>), Error> {
+        let tag = tag.map(str::to_owned);
+        let request = read::Request::from(request);
+        self.read(move |connection| read::tags(connection, tag.as_deref(), &request))
+            .await
+    }
+
+    async fn version(&self) -> Result<Version, Error> {
+        self.read(writer::newest).await
+    }
+
+    async fn changes(&self, since: Version) -> Result<Changes, Error> {
+        self.read(move |connection| read::changes(connection, since))
+            .await
+    }
+
+    async fn changed(&self, since: Version) {
+        let mut newest = self.newest.clone();
+        if newest.wait_for(|version| *version != since).await.is_err() {
+            // The writer is gone, so nothing will change any more.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        self.read(|connection| {
+            connection
+                .query_row("SELECT 1", [], |_| Ok(()))
+                .map_err(database_error)
+        })
+        .await
+    }
+}
+
+fn closed() -> Error {
+    Error::Unavailable("the embedded store is closed".to_owned())
+}
+
+fn connect(path: &Path) -> Result<Connection, Error> {
+    let connection = Connection::open(path).map_err(database_error)?;
+    prepare(&connection).map_err(database_error)?;
+    connection
+        .execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864;",
+        )
+        .map_err(database_error)?;
+    Ok(connection)
+}
+
+fn connect_reader(path: &Path) -> Result<Connection, Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(database_error)?;
+    prepare(&connection).map_err(database_error)?;
+    connection
+        .execute_batch("PRAGMA query_only = ON;")
+        .map_err(database_error)?;
+    Ok(connection)
+}
+
+fn prepare(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
+    connection.execute_batch("PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;")
+}
+
+/// Tells trouble with the machine from trouble with the data.
+pub(crate) fn database_error(error: rusqlite::Error) -> Error {
+    let out_of_reach = matches!(
+        error.sqlite_error_code(),
+        Some(
+            ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::CannotOpen
+                | ErrorCode::DiskFull
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::ReadOnly
+                | ErrorCode::PermissionDenied
+        )
+    );
+    match out_of_reach {
+        true => Error::Unavailable(error.to_string()),
+        false => Error::Database(error.to_string()),
+    }
+}

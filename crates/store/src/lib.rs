@@ -2,28 +2,49 @@
 //!
 //! A store knows tables, keys, uniqueness, foreign keys and atomic commits; it never validates a record and never
 //! fills in a default. [`repository`] puts the two together: prepare and validate by the schema, then commit.
-//! [`contract`] is the suite that every store passes.
+//! [`catalog`] answers who points at whom, [`contract`] (a feature for tests) is the suite that every store passes.
+
+pub mod catalog;
+#[cfg(feature = "contract")]
+pub mod contract;
+mod error;
+pub mod offset;
+pub mod repository;
 
 use async_trait::async_trait;
 use schema::{Record, Schema};
 use uuid::Uuid;
 
-/// The number of a committed change; it only grows. Zero is the empty store.
+pub use catalog::Catalog;
+pub use error::Error;
+pub use repository::Repository;
+
+/// The workspace that every record belongs to; the id is Kong's for nodes without a database.
+pub const DEFAULT_WORKSPACE: Uuid = Uuid::from_u128(0x0dc6_f45b_8f8d_40d2_a504_4735_44ee_190b);
+
+/// The number of a committed change; it only grows. Zero is the store before its first change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Version(pub u64);
 
 /// How a record is named.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub enum Key<'a> {
     Id(Uuid),
     /// A field that the schema declares unique, and its value.
     Unique(&'a str, &'a str),
+    /// A field that is unique only among the records of one parent, such as the target of an upstream.
+    Within {
+        /// The foreign field and the id that it has to hold.
+        foreign: (&'a str, Uuid),
+        /// The field and its value; of several matches the one with the smallest id counts.
+        field: (&'a str, &'a str),
+    },
 }
 
 /// One page of a collection, ordered by id.
 #[derive(Debug, Clone, Default)]
 pub struct PageRequest<'a> {
-    /// 1 to 1000.
+    /// 1 to 1000; other values are brought into that range.
     pub size: usize,
     /// The opaque token of the page before.
     pub offset: Option<String>,
@@ -33,15 +54,28 @@ pub struct PageRequest<'a> {
     pub tags: Option<TagFilter>,
 }
 
+impl PageRequest<'_> {
+    /// The largest page.
+    pub const MAX_SIZE: usize = 1000;
+
+    /// The size within its bounds.
+    pub fn bounded_size(&self) -> usize {
+        self.size.clamp(1, Self::MAX_SIZE)
+    }
+}
+
+/// Which tags a record must carry; an empty list filters nothing.
 #[derive(Debug, Clone)]
 pub enum TagFilter {
     All(Vec<String>),
     Any(Vec<String>),
 }
 
+/// Some records of a collection, and where the next page starts.
 #[derive(Debug, Clone, Default)]
 pub struct Page {
     pub records: Vec<Record>,
+    /// The token of the next page; `None` on the last one.
     pub offset: Option<String>,
 }
 
@@ -54,24 +88,49 @@ pub struct TagRow {
 }
 
 /// One write; a commit applies all of its mutations or none.
+///
+/// References are checked as the mutations go, so a parent comes before its children.
 #[derive(Clone)]
 pub enum Mutation<'a> {
     /// Fails if the id or a unique value is taken, or a foreign record is missing.
     Insert(&'a Schema, Record),
     /// Replaces an existing record; fails with `NotFound` if the id is gone.
     Update(&'a Schema, Record),
+    /// Replaces a record if it still is what was read; fails with `Conflict` if it is not, `NotFound` if it is gone.
+    Replace {
+        schema: &'a Schema,
+        /// The record as it was read.
+        stored: Record,
+        /// What it becomes; the id is the same.
+        record: Record,
+    },
     /// Inserts or replaces by id.
     Upsert(&'a Schema, Record),
     /// Deletes a record and whatever its declaration cascades to; fails if a record that does not cascade points at it.
     /// Deleting what is not there succeeds.
     Delete(&'a Schema, Uuid),
-    /// Removes every record of the entity (imports start so).
+    /// Removes every record of the entity, children by declaration as in `Delete` (imports start so).
     Truncate(&'a Schema),
+}
+
+impl Mutation<'_> {
+    /// The entity that it writes.
+    pub fn schema(&self) -> &Schema {
+        match self {
+            Self::Insert(schema, _)
+            | Self::Update(schema, _)
+            | Self::Replace { schema, .. }
+            | Self::Upsert(schema, _)
+            | Self::Delete(schema, _)
+            | Self::Truncate(schema) => schema,
+        }
+    }
 }
 
 /// What happened to one record, in commit order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
+    /// Grows from event to event; the last one of a commit is the commit's version.
     pub version: Version,
     /// The schema's name.
     pub entity: String,
@@ -79,6 +138,7 @@ pub struct Event {
     pub operation: EventKind,
 }
 
+/// The three things that can happen to a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventKind {
     Create,
@@ -91,10 +151,11 @@ pub enum EventKind {
 pub enum Changes {
     /// Everything after the version asked for, up to `until`.
     Events { until: Version, events: Vec<Event> },
-    /// The log no longer reaches back that far: reload everything, then go on from `from`.
+    /// The log does not reach back that far: reload everything, then go on from `from`.
     Reload { from: Version },
 }
 
+/// A database of records.
 #[async_trait]
 pub trait Store: Send + Sync {
     /// `sqlite`, `postgres`, `cassandra` or `off`.
@@ -107,8 +168,12 @@ pub trait Store: Send + Sync {
     /// Applies all or nothing; once it returns, a crash loses none of it.
     async fn commit(&self, mutations: &[Mutation<'_>]) -> Result<Version, Error>;
 
-    /// Pages through all tags, or the entities that carry one.
-    async fn tags(&self, tag: Option<&str>, request: &PageRequest<'_>) -> Result<(Vec<TagRow>, Option<String>), Error>;
+    /// Pages through all tags, or the entities that carry one, ordered by entity id.
+    async fn tags(
+        &self,
+        tag: Option<&str>,
+        request: &PageRequest<'_>,
+    ) -> Result<(Vec<TagRow>, Option<String>), Error>;
 
     /// The newest committed version.
     async fn version(&self) -> Result<Version, Error>;
@@ -121,25 +186,4 @@ pub trait Store: Send + Sync {
 
     /// Whether the database answers, for `/status`.
     async fn ping(&self) -> Result<(), Error>;
-}
-
-/// What a store can say no to.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error("a unique value is taken: {fields:?}")]
-    UniqueViolation { fields: Record },
-    #[error("the {field} {value} does not exist in {reference}")]
-    MissingReference { entity: String, field: String, reference: String, value: String },
-    #[error("an existing '{referenced_by}' entity references this '{entity}' entity")]
-    StillReferenced { entity: String, referenced_by: String },
-    #[error("no such record")]
-    NotFound,
-    #[error("{0} is not a page offset")]
-    InvalidOffset(String),
-    #[error("the store takes no writes: {0}")]
-    ReadOnly(String),
-    #[error("the database is out of reach: {0}")]
-    Unavailable(String),
-    #[error("the database failed: {0}")]
-    Database(String),
 }

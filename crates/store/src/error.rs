@@ -1,0 +1,58 @@
+//! What a store can say no to.
+
+use schema::Record;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use schema::write_table_inline;
+
+/// The texts of the first seven reach users of the Admin API.
+///
+/// Compat: they are Kong's, word for word (pinned by the conformance areas `admin/*`).
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The id is taken.
+    #[error("primary key violation on key '{}'", table_of_id(&.id.to_string()))]
+    PrimaryKeyViolation { id: Uuid },
+    /// Another record has the value of a unique field, or of the fields that are unique together.
+    #[error("UNIQUE violation detected on '{}'", write_table_inline(&Value::Object(.fields.clone())))]
+    UniqueViolation { fields: Record },
+    /// A foreign field points at nothing.
+    #[error(
+        "the foreign key '{}' does not reference an existing '{reference}' entity.",
+        table_of_id(.value)
+    )]
+    MissingReference {
+        entity: String,
+        field: String,
+        reference: String,
+        /// The id that was not found.
+        value: String,
+    },
+    /// A record that does not cascade still points at the one to delete.
+    #[error("an existing '{referenced_by}' entity references this '{entity}' entity")]
+    StillReferenced {
+        entity: String,
+        referenced_by: String,
+    },
+    /// The record to change is not there.
+    #[error("no such record")]
+    NotFound,
+    /// The page token is not one that a store gave.
+    #[error("'{offset}' is not a valid offset: {reason}")]
+    InvalidOffset { offset: String, reason: String },
+    /// The store takes no writes; the text says which write was tried.
+    #[error("{0}")]
+    ReadOnly(String),
+    /// Somebody changed the record after it was read.
+    #[error("the record was changed at the same time")]
+    Conflict,
+    #[error("the database is out of reach: {0}")]
+    Unavailable(String),
+    #[error("the database failed: {0}")]
+    Database(String),
+}
+
+fn table_of_id(id: &str) -> String {
+    write_table_inline(&json!({ "id": id }))
+}
