@@ -1,1 +1,190 @@
-//! To be written.
+//! The store of `database = off`: records in memory, all replaced at once.
+//!
+//! Commits are refused in Kong's words; [`DeclarativeStore::replace_all`] is the one way in.
+//! It compares what comes with what was there, so that the change feed names only the records that differ.
+
+mod feed;
+mod rows;
+mod state;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use parking_lot::RwLock;
+use schema::{Record, Schema};
+use stdx::Clock;
+use store::{
+    Catalog, Changes, Error, EventKind, Key, Mutation, Page, PageRequest, Store, TagRow, Version,
+};
+use tokio::sync::watch;
+
+use crate::feed::Feed;
+use crate::state::State;
+
+/// Events that the change log keeps at most; readers that are further behind reload everything.
+pub const CHANGE_LOG: usize = 100_000;
+
+/// Records in memory.
+pub struct DeclarativeStore {
+    catalog: Catalog,
+    clock: Arc<dyn Clock>,
+    current: RwLock<Current>,
+    newest: watch::Sender<Version>,
+}
+
+struct Current {
+    state: Arc<State>,
+    feed: Feed,
+}
+
+impl DeclarativeStore {
+    /// A store with nothing in it but the default workspace.
+    ///
+    /// # Errors
+    /// `Database` if the declaration of workspaces refuses the default one.
+    pub fn new(catalog: Catalog, clock: Arc<dyn Clock>, change_log: usize) -> Result<Self, Error> {
+        let store = Self {
+            current: RwLock::new(Current {
+                state: Arc::new(State::new(&catalog)),
+                feed: Feed::new(change_log),
+            }),
+            newest: watch::Sender::new(Version::default()),
+            catalog,
+            clock,
+        };
+        store.replace_all(Vec::new())?;
+        Ok(store)
+    }
+
+    /// Makes `records` the whole content, in any order, and answers with the version of the last change.
+    ///
+    /// A record that differs from the one it replaces in nothing but its times counts as unchanged.
+    ///
+    /// # Errors
+    /// A clash or a missing reference among the records; then everything stays as it was.
+    pub fn replace_all(&self, records: Vec<(&str, Record)>) -> Result<Version, Error> {
+        let state = self.build(records)?;
+        let mut current = self.current.write();
+        let changes = self.differences(&current.state, &state);
+        current.feed.extend(changes);
+        current.state = Arc::new(state);
+        let version = current.feed.newest();
+        drop(current);
+        self.newest.send_replace(version);
+        Ok(version)
+    }
+
+    fn build(&self, records: Vec<(&str, Record)>) -> Result<State, Error> {
+        let now = self.clock.unix_seconds();
+        let mut state = State::new(&self.catalog);
+        let is_default = |(entity, record): &(&str, Record)| {
+            *entity == "workspaces" && record.get("name").is_some_and(|name| name == "default")
+        };
+        if !records.iter().any(is_default)
+            && let Some(schema) = self.catalog.get("workspaces")
+        {
+            let workspace = store::repository::default_workspace(schema, now)?;
+            state.insert(schema, workspace, now)?;
+        }
+        for (entity, record) in records {
+            let schema = self
+                .catalog
+                .get(entity)
+                .ok_or_else(|| Error::Database(format!("there is no entity {entity}")))?;
+            state.insert(schema, record, now)?;
+        }
+        state.check_references(&self.catalog)?;
+        Ok(state)
+    }
+
+    /// What became of each record: new and changed ones parents first, then deleted ones children first.
+    fn differences(&self, old: &State, new: &State) -> Vec<(&'static str, uuid::Uuid, EventKind)> {
+        let mut changes = Vec::new();
+        for schema in self.catalog.parents_first() {
+            let (before, after) = (old.rows(schema.name), new.rows(schema.name));
+            for (id, row) in after.iter() {
+                match before.get(id) {
+                    None => changes.push((schema.name, *id, EventKind::Create)),
+                    Some(old) if old.differs(row) => {
+                        changes.push((schema.name, *id, EventKind::Update));
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        for schema in self.catalog.parents_first().rev() {
+            let kept: HashSet<_> = new.rows(schema.name).iter().map(|(id, _)| *id).collect();
+            for (id, _) in old.rows(schema.name).iter() {
+                if !kept.contains(id) {
+                    changes.push((schema.name, *id, EventKind::Delete));
+                }
+            }
+        }
+        changes
+    }
+
+    fn state(&self) -> Arc<State> {
+        Arc::clone(&self.current.read().state)
+    }
+}
+
+#[async_trait]
+impl Store for DeclarativeStore {
+    fn kind(&self) -> &'static str {
+        "off"
+    }
+
+    async fn get(&self, schema: &Schema, key: Key<'_>) -> Result<Option<Record>, Error> {
+        let now = self.clock.unix_seconds();
+        self.state().get(schema, key, now)
+    }
+
+    async fn page(&self, schema: &Schema, request: &PageRequest<'_>) -> Result<Page, Error> {
+        let now = self.clock.unix_seconds();
+        self.state().page(schema, request, now)
+    }
+
+    /// Compat: the message is Kong's, with the first mutation's verb.
+    async fn commit(&self, mutations: &[Mutation<'_>]) -> Result<Version, Error> {
+        let Some(first) = mutations.first() else {
+            return self.version().await;
+        };
+        let verb = match first {
+            Mutation::Insert(..) => "create",
+            Mutation::Update(..) | Mutation::Replace { .. } => "update",
+            Mutation::Upsert(..) => "create or update",
+            Mutation::Delete(..) | Mutation::Truncate(..) => "remove",
+        };
+        let entity = first.schema().name;
+        Err(Error::ReadOnly(format!(
+            "cannot {verb} '{entity}' entities when not using a database"
+        )))
+    }
+
+    async fn tags(
+        &self,
+        tag: Option<&str>,
+        request: &PageRequest<'_>,
+    ) -> Result<(Vec<TagRow>, Option<String>), Error> {
+        self.state().tags(tag, request)
+    }
+
+    async fn version(&self) -> Result<Version, Error> {
+        Ok(self.current.read().feed.newest())
+    }
+
+    async fn changes(&self, since: Version) -> Result<Changes, Error> {
+        Ok(self.current.read().feed.after(since))
+    }
+
+    async fn changed(&self, since: Version) {
+        let mut newest = self.newest.subscribe();
+        // The store holds the sender, so waiting cannot fail while it is borrowed.
+        let _ = newest.wait_for(|version| *version != since).await;
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        Ok(())
+    }
+}

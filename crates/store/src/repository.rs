@@ -141,21 +141,15 @@ impl Repository {
         key: &Key<'_>,
         input: Record,
     ) -> Result<(Record, Version), Error> {
-        let mut attempts = 0;
-        loop {
-            attempts += 1;
-            let (record, mutation) = self.plan_upsert(schema, key, input.clone()).await?;
-            let inserting = matches!(mutation, Mutation::Insert(..));
-            match self.commit(&[mutation]).await {
-                Ok(version) => return Ok((record, version)),
-                Err(Error::Store(crate::Error::Conflict | crate::Error::NotFound))
-                    if attempts < MAX_ATTEMPTS => {}
-                // Somebody may have made the record since it was looked for.
-                Err(Error::Store(
-                    crate::Error::PrimaryKeyViolation { .. } | crate::Error::UniqueViolation { .. },
-                )) if inserting && attempts == 1 => {}
-                Err(error) => return Err(error),
+        let (record, mutation) = self.plan_upsert(schema, key, input.clone()).await?;
+        match self.commit(&[mutation]).await {
+            Ok(version) => Ok((record, version)),
+            // Somebody may have made the record since it was looked for; then its id is the one to keep.
+            Err(Error::Store(crate::Error::UniqueViolation { .. })) => {
+                let (record, mutation) = self.plan_upsert(schema, key, input).await?;
+                Ok((record, self.commit(&[mutation]).await?))
             }
+            Err(error) => Err(error),
         }
     }
 
@@ -207,7 +201,7 @@ impl Repository {
         Ok((record, mutation))
     }
 
-    /// [`Self::upsert`] up to the commit, which fails if the record was made or changed after this call.
+    /// [`Self::upsert`] up to the commit.
     ///
     /// # Errors
     /// As [`Self::upsert`].
@@ -238,15 +232,7 @@ impl Repository {
         let record = self
             .prepare(schema, operation, input, stored.as_ref())
             .await?;
-        let mutation = match stored {
-            Some(stored) => Mutation::Replace {
-                schema,
-                stored,
-                record: record.clone(),
-            },
-            None => Mutation::Insert(schema, record.clone()),
-        };
-        Ok((record, mutation))
+        Ok((record.clone(), Mutation::Upsert(schema, record)))
     }
 
     /// [`Self::delete`] up to the commit: the record that would go, or `None` if it is not there.
