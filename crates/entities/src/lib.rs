@@ -1,1 +1,137 @@
-//! To be written.
+//! The core entities: what can be configured, said once each.
+//!
+//! Each entity is one file with its fields, checks and shorthands, and one row in the table of [`Catalog`].
+//! Routes differ by router flavour, so there is one catalog for each flavour.
+
+pub mod address;
+pub mod fields;
+pub mod pem;
+pub mod uri;
+
+mod ca_certificate;
+mod certificate;
+mod clustering_data_plane;
+mod consumer;
+mod filter_chain;
+mod jwk;
+mod key;
+mod key_set;
+mod parameter;
+mod plugin;
+mod route;
+mod service;
+mod sni;
+mod tag;
+mod target;
+mod upstream;
+mod vault;
+mod workspace;
+
+use std::sync::LazyLock;
+
+use schema::{Schema, Subschema, Subschemas};
+
+pub use target::DEFAULT_PORT as DEFAULT_TARGET_PORT;
+
+/// How routes are written and matched: the `router_flavor` setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RouterFlavor {
+    /// Hosts, paths and the like, matched in the order of Kong 2.
+    Traditional,
+    /// Hosts, paths and the like, matched as the expressions they stand for.
+    #[default]
+    TraditionalCompatible,
+    /// The same, and routes written as expressions.
+    Expressions,
+}
+
+/// The declarations of all entities for one router flavour, and of the vaults that are built in.
+#[derive(Debug)]
+pub struct Catalog {
+    schemas: Vec<Schema>,
+    vaults: Vec<Subschema>,
+}
+
+/// Every entity, in the order in which records that point at each other can be inserted.
+const ENTITIES: &[fn(RouterFlavor) -> Schema] = &[
+    |_| workspace::schema(),
+    |_| consumer::schema(),
+    |_| certificate::schema(),
+    |_| ca_certificate::schema(),
+    |_| service::schema(),
+    route::schema,
+    |_| sni::schema(),
+    |_| upstream::schema(),
+    |_| target::schema(),
+    |_| plugin::schema(),
+    |_| tag::schema(),
+    |_| clustering_data_plane::schema(),
+    |_| parameter::schema(),
+    |_| vault::schema(),
+    |_| key_set::schema(),
+    |_| key::schema(),
+    |_| filter_chain::schema(),
+];
+
+impl Catalog {
+    fn new(flavor: RouterFlavor) -> Self {
+        Self {
+            schemas: ENTITIES.iter().map(|declare| declare(flavor)).collect(),
+            vaults: vec![vault::env()],
+        }
+    }
+
+    /// All entities; one that points at another comes after it.
+    pub fn all(&self) -> &[Schema] {
+        &self.schemas
+    }
+
+    /// An entity by its name, such as `key_sets`.
+    pub fn get(&self, name: &str) -> Option<&Schema> {
+        self.schemas.iter().find(|schema| schema.name == name)
+    }
+
+    /// The vaults that are built in, by name.
+    pub fn vaults(&self) -> &[Subschema] {
+        &self.vaults
+    }
+}
+
+/// Knows the entities and the vaults; plugins are declared elsewhere.
+impl Subschemas for Catalog {
+    fn find(&self, entity: &str, choice: &str) -> Option<&Subschema> {
+        if entity != "vaults" {
+            return None;
+        }
+        self.vaults.iter().find(|vault| vault.name == choice)
+    }
+
+    fn entity(&self, name: &str) -> Option<&Schema> {
+        self.get(name)
+    }
+}
+
+/// The declarations for a router flavour.
+pub fn for_flavor(flavor: RouterFlavor) -> &'static Catalog {
+    static TRADITIONAL: LazyLock<Catalog> =
+        LazyLock::new(|| Catalog::new(RouterFlavor::Traditional));
+    static COMPATIBLE: LazyLock<Catalog> =
+        LazyLock::new(|| Catalog::new(RouterFlavor::TraditionalCompatible));
+    static EXPRESSIONS: LazyLock<Catalog> =
+        LazyLock::new(|| Catalog::new(RouterFlavor::Expressions));
+    match flavor {
+        RouterFlavor::Traditional => &TRADITIONAL,
+        RouterFlavor::TraditionalCompatible => &COMPATIBLE,
+        RouterFlavor::Expressions => &EXPRESSIONS,
+    }
+}
+
+/// All entities for the default router flavour.
+pub fn all() -> &'static [Schema] {
+    for_flavor(RouterFlavor::default()).all()
+}
+
+/// An entity by its name, for the default router flavour.
+pub fn get(name: &str) -> Option<&'static Schema> {
+    for_flavor(RouterFlavor::default()).get(name)
+}

@@ -1,0 +1,67 @@
+//! A target: one address that an upstream balances over.
+
+use schema::{Field, Record, Schema, Violations};
+use serde_json::Value;
+
+use crate::address::Address;
+use crate::fields::{self, text};
+
+/// The port of a target that is given without one.
+pub const DEFAULT_PORT: u16 = 8000;
+
+const INVALID: &str = "Invalid target; not a valid hostname or ip address";
+
+pub(crate) fn schema() -> Schema {
+    let mut schema = Schema::new("targets", "One of the addresses behind an upstream.")
+        .field_as("id", Field::id())
+        .field_as(
+            "created_at",
+            Field::auto_timestamp_with_millis(
+                "When the record was created, in seconds since 1970.",
+            ),
+        )
+        .field_as(
+            "updated_at",
+            Field::auto_timestamp_with_millis(
+                "When the record was last changed, in seconds since 1970.",
+            ),
+        )
+        .field_as(
+            "upstream",
+            Field::foreign_to("The upstream.", "upstreams")
+                .required()
+                .on_delete_cascade(),
+        )
+        .field_as(
+            "target",
+            Field::string("A host name or IP address, and a port (8000 if it is not given).")
+                .required()
+                .custom(|value| {
+                    Address::parse(text(value))
+                        .map(drop)
+                        .map_err(|_| INVALID.to_owned())
+                }),
+        )
+        .field_as(
+            "weight",
+            Field::integer(
+                "Its share of the requests, relative to the weights of the others; 0 takes it out.",
+            )
+            .default(100)
+            .between(0, 65535),
+        )
+        .field_as("tags", fields::tags());
+    schema.endpoint_key = Some("target");
+    schema.cache_key = &["upstream", "target"];
+    schema.rewrite = Some(normalize);
+    schema
+}
+
+/// Brings the address into its normal form, with a port. An address that has none is the only error reported.
+fn normalize(record: &mut Record) -> Result<(), Violations> {
+    if let Some(Value::String(target)) = record.get_mut("target") {
+        let address = Address::parse(target).map_err(|_| Violations::of("target", INVALID))?;
+        *target = address.with_port(DEFAULT_PORT);
+    }
+    Ok(())
+}
