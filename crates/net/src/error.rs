@@ -129,7 +129,7 @@ pub enum ResolveError {
     #[error("dns client error: 101 empty record received")]
     Empty,
     /// The name cannot be a host name.
-    #[error("dns client error: 100 invalid name")]
+    #[error("invalid name")]
     InvalidName,
     /// No name server answered.
     #[error("failed to query the dns server: {0}")]

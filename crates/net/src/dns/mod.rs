@@ -1,11 +1,24 @@
 //! Name resolution with Kong's `dns_*` settings, on hickory-resolver.
+//!
+//! The library asks name servers; everything that Kong's settings speak of is here: the hosts file, the order of record
+//! types, search domains, lifetimes, stale answers and the bounded cache. Lookups run on one runtime whoever asks, so that a
+//! worker that waits for a name costs nothing, and several that wait for the same name wait for one lookup.
+
+mod cache;
+mod files;
+mod query;
+mod resolver;
+mod turns;
+
+#[cfg(test)]
+mod tests;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::{Error, ResolveError};
+pub use resolver::Resolver;
 
 /// A kind of `dns_order`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,6 +33,23 @@ pub enum RecordKind {
     Aaaa,
     /// CNAME.
     Cname,
+}
+
+impl std::str::FromStr for RecordKind {
+    type Err = crate::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.to_ascii_uppercase().as_str() {
+            "LAST" => Ok(Self::Last),
+            "SRV" => Ok(Self::Srv),
+            "A" => Ok(Self::A),
+            "AAAA" => Ok(Self::Aaaa),
+            "CNAME" => Ok(Self::Cname),
+            _ => Err(crate::Error::DnsSetting(format!(
+                "dns_order: invalid entry {text:?}; allowed are LAST, SRV, A, AAAA and CNAME"
+            ))),
+        }
+    }
 }
 
 /// Settings; the names are those of Kong's `dns_*`.
@@ -47,8 +77,30 @@ pub struct DnsSettings {
     pub no_sync: bool,
 }
 
+impl Default for DnsSettings {
+    fn default() -> Self {
+        Self {
+            servers: Vec::new(),
+            resolv_conf: "/etc/resolv.conf".into(),
+            hosts_file: "/etc/hosts".into(),
+            order: vec![
+                RecordKind::Last,
+                RecordKind::Srv,
+                RecordKind::A,
+                RecordKind::Cname,
+            ],
+            valid_ttl: None,
+            stale_ttl: Duration::from_secs(3600),
+            cache_size: 10_000,
+            not_found_ttl: Duration::from_secs(30),
+            error_ttl: Duration::from_secs(1),
+            no_sync: false,
+        }
+    }
+}
+
 /// What a name resolves to.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Records {
     /// A or AAAA records, in the order of the server. Never empty.
     Addresses(Vec<IpAddr>),
@@ -74,48 +126,6 @@ pub struct ServiceRecord {
 pub struct Answer {
     /// The records.
     pub records: Arc<Records>,
-    /// When the records have to be asked for again.
+    /// When the records have to be asked for again; in the past if the answer is stale and being renewed.
     pub expires: Instant,
-}
-
-/// Resolves names for all workers: lookups run as tasks of the runtime that it was made for, and answers are cached.
-/// Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Resolver(Arc<()>);
-
-impl Resolver {
-    /// Reads the hosts file and `resolv.conf`. Lookups will run on `runtime`.
-    pub fn new(settings: DnsSettings, runtime: tokio::runtime::Handle) -> Result<Self, Error> {
-        let _ = (settings, runtime);
-        unimplemented!()
-    }
-
-    /// The records of a name: from the cache if it can answer, possibly with a stale answer that is being renewed.
-    /// IP literals, with or without brackets, resolve to themselves.
-    pub async fn resolve(&self, name: &str) -> Result<Answer, ResolveError> {
-        let _ = name;
-        unimplemented!()
-    }
-
-    /// One address for a name: follows SRV records, takes turns between the records (by weight among SRV records of the
-    /// best priority), and takes the port of an SRV record over `port`.
-    pub async fn resolve_address(&self, name: &str, port: u16) -> Result<SocketAddr, ResolveError> {
-        let _ = (name, port);
-        unimplemented!()
-    }
-
-    /// As [`Resolver::resolve_address`], without waiting: `None` if the cache cannot answer.
-    pub fn cached_address(
-        &self,
-        name: &str,
-        port: u16,
-    ) -> Option<Result<SocketAddr, ResolveError>> {
-        let _ = (name, port);
-        unimplemented!()
-    }
-
-    /// Forgets every answer.
-    pub fn clear(&self) {
-        unimplemented!()
-    }
 }
