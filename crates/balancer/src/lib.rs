@@ -1,1 +1,200 @@
-//! To be written.
+//! Which address of an upstream gets the next request: Kong's four algorithms as pure state machines.
+//!
+//! No IO and no clock: time and randomness come in as arguments. A [`Balancer`] belongs to one worker and is changed
+//! by every pick; it knows its addresses by index. Whether an address may be used (its health, whether this exchange
+//! has tried it) is asked of the caller at each pick, so that health lives where all workers see it.
+
+mod consistent_hashing;
+mod hash;
+mod heap;
+mod latency;
+mod least_connections;
+mod policy;
+mod round_robin;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use consistent_hashing::ConsistentHashing;
+use latency::Latency;
+use least_connections::LeastConnections;
+use round_robin::RoundRobin;
+use stdx::SeededRandom;
+
+pub use hash::xxhash32;
+pub use policy::{Algorithm, HashInput, HashPolicy};
+
+/// One address of a target, with its share of the traffic.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Address {
+    /// The target's name as it was configured, without its port.
+    pub target: Arc<str>,
+    /// The target's port as it was configured.
+    pub target_port: u16,
+    /// What the name resolved to: an address, IPv6 in brackets, or a name.
+    pub host: Arc<str>,
+    pub port: u16,
+    /// Zero takes no traffic.
+    pub weight: u32,
+}
+
+impl Address {
+    /// Whether both mean the same endpoint, whatever its weight.
+    fn is_same_endpoint(&self, other: &Self) -> bool {
+        self.target == other.target && self.host == other.host && self.port == other.port
+    }
+}
+
+/// What a pick may take.
+pub trait Eligible {
+    /// Whether the address is healthy.
+    fn is_healthy(&self, address: usize) -> bool;
+    /// Whether this exchange has tried it already. Such an address is taken only if there is no other.
+    fn is_tried(&self, address: usize) -> bool;
+}
+
+/// Every address is healthy and untried.
+#[derive(Debug, Clone, Copy)]
+pub struct All;
+
+impl Eligible for All {
+    fn is_healthy(&self, _: usize) -> bool {
+        true
+    }
+
+    fn is_tried(&self, _: usize) -> bool {
+        false
+    }
+}
+
+/// The addresses of one upstream and the state of its algorithm.
+#[derive(Debug)]
+pub struct Balancer {
+    addresses: Vec<Address>,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    RoundRobin(RoundRobin),
+    ConsistentHashing(ConsistentHashing),
+    LeastConnections(LeastConnections),
+    Latency(Latency),
+}
+
+impl Balancer {
+    /// A balancer over addresses. The random numbers decide where a round begins.
+    ///
+    /// `slots` is the size of the hashing ring. Addresses keep the order they are given in.
+    pub fn new(
+        algorithm: Algorithm,
+        slots: u32,
+        addresses: Vec<Address>,
+        now: Instant,
+        random: &mut SeededRandom,
+    ) -> Self {
+        let weights = || addresses.iter().map(|address| address.weight);
+        let state = match algorithm {
+            Algorithm::RoundRobin => State::RoundRobin(RoundRobin::new(weights(), random)),
+            Algorithm::ConsistentHashing => {
+                State::ConsistentHashing(ConsistentHashing::new(&addresses, slots))
+            }
+            Algorithm::LeastConnections => {
+                State::LeastConnections(LeastConnections::new(weights(), |_| 0))
+            }
+            Algorithm::Latency => State::Latency(Latency::new(weights(), now, |_| None)),
+        };
+        Self { addresses, state }
+    }
+
+    /// A balancer over new addresses that goes on with what this one has counted and measured for those that stay.
+    #[must_use]
+    pub fn with_addresses(
+        &self,
+        algorithm: Algorithm,
+        slots: u32,
+        addresses: Vec<Address>,
+        now: Instant,
+        random: &mut SeededRandom,
+    ) -> Self {
+        let old_index = |new: usize| {
+            let new = addresses.get(new)?;
+            self.addresses
+                .iter()
+                .position(|old| old.is_same_endpoint(new))
+        };
+        let weights = || addresses.iter().map(|address| address.weight);
+        let state = match (algorithm, &self.state) {
+            (Algorithm::LeastConnections, State::LeastConnections(old)) => {
+                let connections = |new| old_index(new).map_or(0, |index| old.connections(index));
+                State::LeastConnections(LeastConnections::new(weights(), connections))
+            }
+            (Algorithm::Latency, State::Latency(old)) => {
+                let measured = |new| old_index(new).and_then(|index| old.measured(index));
+                State::Latency(Latency::new(weights(), now, measured))
+            }
+            _ => return Self::new(algorithm, slots, addresses, now, random),
+        };
+        Self { addresses, state }
+    }
+
+    /// The addresses, in the order of their indices.
+    pub fn addresses(&self) -> &[Address] {
+        &self.addresses
+    }
+
+    /// Chooses an address for an exchange; `None` if no healthy address has a weight.
+    ///
+    /// `key` is what consistent hashing goes by; equal keys get the same address as long as it is healthy.
+    /// Addresses that were tried come last. With least connections, each pick must be paired with a
+    /// [`Self::release`].
+    pub fn pick(&mut self, key: &[u8], eligible: &impl Eligible) -> Option<usize> {
+        let fresh = |address: usize| eligible.is_healthy(address) && !eligible.is_tried(address);
+        let picked = self.pick_among(key, fresh);
+        picked.or_else(|| self.pick_among(key, |address| eligible.is_healthy(address)))
+    }
+
+    fn pick_among(&mut self, key: &[u8], allowed: impl Fn(usize) -> bool) -> Option<usize> {
+        match &mut self.state {
+            State::RoundRobin(state) => state.pick(allowed),
+            State::ConsistentHashing(state) => state.pick(key, allowed),
+            State::LeastConnections(state) => state.pick(allowed),
+            State::Latency(state) => state.pick(allowed),
+        }
+    }
+
+    /// Says that an exchange with a picked address is over, and how long connecting and answering took, if it
+    /// answered.
+    pub fn release(&mut self, address: usize, answered_after: Option<Duration>, now: Instant) {
+        match &mut self.state {
+            State::RoundRobin(_) | State::ConsistentHashing(_) => {}
+            State::LeastConnections(state) => state.release(address),
+            State::Latency(state) => {
+                if let Some(time) = answered_after {
+                    state.measure(address, time, now);
+                }
+            }
+        }
+    }
+
+    /// Whether more than `threshold` percent of the total weight is on healthy addresses; never without weight.
+    pub fn is_healthy(&self, threshold: f64, eligible: &impl Eligible) -> bool {
+        let total: u64 = self
+            .addresses
+            .iter()
+            .map(|address| u64::from(address.weight))
+            .sum();
+        let healthy = self.addresses.iter().enumerate();
+        let healthy = healthy.filter(|(index, _)| eligible.is_healthy(*index));
+        let healthy: u64 = healthy.map(|(_, address)| u64::from(address.weight)).sum();
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "sums of 16-bit weights are far below 2^52"
+        )]
+        let percent = healthy as f64 * 100.0 / total as f64;
+        total > 0 && percent > threshold
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+//! Consistent hashing after Ketama, with Kong's own points, so that a key goes where a Kong node would send it.
+
+use std::fmt::Write as _;
+
+use crate::Address;
+use crate::hash::xxhash32;
+
+/// Points of an address when all have the same weight.
+const POINTS: u64 = 160;
+/// Kong's ring is never smaller; a smaller setting means this size.
+const MIN_SLOTS: u32 = 1000;
+
+/// A ring of slots, some of them owned by addresses.
+#[derive(Debug)]
+pub(crate) struct ConsistentHashing {
+    slots: u32,
+    /// Owned slots in ascending order, and their owners.
+    points: Vec<(u32, usize)>,
+}
+
+impl ConsistentHashing {
+    pub(crate) fn new(addresses: &[Address], slots: u32) -> Self {
+        let slots = slots.max(MIN_SLOTS);
+        let order = kong_order(addresses);
+        let total: u64 = addresses
+            .iter()
+            .map(|address| u64::from(address.weight))
+            .sum();
+        let mut targets: Vec<_> = addresses
+            .iter()
+            .map(|a| (&a.target, a.target_port))
+            .collect();
+        targets.sort_unstable();
+        targets.dedup();
+        let targets = targets.len() as u64;
+        let mut owners: Vec<Option<usize>> = vec![None; slots as usize];
+        let mut name = String::new();
+        for index in order {
+            let address = &addresses[index];
+            let weight = u64::from(address.weight);
+            if weight == 0 {
+                continue;
+            }
+            let mut wanted = (weight * targets * POINTS / total).max(1);
+            let mut point = 0;
+            // A slot that is taken costs a further point, up to the size of the ring.
+            while point < wanted && point < u64::from(slots) {
+                point += 1;
+                name.clear();
+                // Compat: Kong joins address and port with two colons.
+                let _ = write!(name, "{}::{} {point}", address.host, address.port);
+                let slot = &mut owners[(xxhash32(name.as_bytes()) % slots) as usize];
+                match slot {
+                    None => *slot = Some(index),
+                    Some(_) => wanted += 1,
+                }
+            }
+        }
+        let points = (0..slots)
+            .zip(owners)
+            .filter_map(|(slot, owner)| Some((slot, owner?)))
+            .collect();
+        Self { slots, points }
+    }
+
+    /// The owner of the key's slot, or of the nearest below it that is allowed, around the ring.
+    pub(crate) fn pick(&self, key: &[u8], allowed: impl Fn(usize) -> bool) -> Option<usize> {
+        let slot = xxhash32(key) % self.slots;
+        let above = self.points.partition_point(|(owned, _)| *owned <= slot);
+        let (at_or_below, above) = self.points.split_at(above);
+        let walk = at_or_below.iter().rev().chain(above.iter().rev());
+        walk.map(|(_, owner)| *owner).find(|owner| allowed(*owner))
+    }
+}
+
+/// The order in which Kong gives out slots: by target, then by the text of the address.
+fn kong_order(addresses: &[Address]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..addresses.len()).collect();
+    order.sort_by_cached_key(|index| {
+        let address = &addresses[*index];
+        let endpoint = format!("{}:{}", address.host, address.port);
+        (address.target.clone(), address.target_port, endpoint)
+    });
+    order
+}
