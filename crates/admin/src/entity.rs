@@ -1,0 +1,227 @@
+//! The generated endpoints: collections and entities, and the same reached through a foreign field from either end.
+
+use axum::response::Response;
+use http::{Method, StatusCode};
+use schema::Record;
+use serde_json::{Value, json};
+use store::Version;
+use uuid::Uuid;
+
+use crate::answer;
+use crate::endpoint::{Operation, Relation};
+use crate::error::Error;
+use crate::paging::Paging;
+use crate::resource::{Located, Resource, Written, foreign_id, id_of};
+use crate::router::{Call, MadeVersion};
+
+/// Answers a call to a generated endpoint.
+pub async fn call(call: Call<'_>) -> Result<Response, Error> {
+    match &call.endpoint.operation {
+        Operation::Collection(entity) => collection(&call, entity.as_ref()).await,
+        Operation::Entity(entity) => single(&call, entity.as_ref()).await,
+        Operation::Children(relation) => children(&call, relation).await,
+        Operation::Child(relation) => child(&call, relation).await,
+        Operation::Parent(relation) => parent(&call, relation).await,
+        Operation::Page(_) => Err(Error::NotFound),
+    }
+}
+
+/// `/routes`
+async fn collection(call: &Call<'_>, entity: &dyn Resource) -> Result<Response, Error> {
+    let state = call.state;
+    if call.method == Method::POST {
+        return Ok(created(
+            entity.insert(state, call.input(entity.schema())).await?,
+        ));
+    }
+    let paging = Paging::read(&call.query, entity.schema())?;
+    let page = entity.page(state, &call.query, &paging, None).await?;
+    let path = format!("/{}", entity.schema().admin_path);
+    Ok(shown_page(&paging, &path, page))
+}
+
+/// `/routes/{routes}`
+async fn single(call: &Call<'_>, entity: &dyn Resource) -> Result<Response, Error> {
+    let state = call.state;
+    let located = entity
+        .locate(state, call.parameter(0), &call.method)
+        .await?;
+    match call.method {
+        Method::PUT => Ok(changed(
+            entity
+                .upsert(state, &located, call.input(entity.schema()))
+                .await?,
+        )),
+        Method::PATCH => Ok(changed(
+            update(call, entity, &located, call.body.clone()).await?,
+        )),
+        Method::DELETE => Ok(deleted(entity.delete(state, &located).await?)),
+        _ => Ok(shown(entity.show(state, &located).await?)),
+    }
+}
+
+/// `/services/{services}/routes`
+async fn children(call: &Call<'_>, relation: &Relation) -> Result<Response, Error> {
+    let state = call.state;
+    let parent_id = find_parent(call, relation).await?;
+    let child = &relation.child;
+    if call.method == Method::POST {
+        let mut input = call.input(child.schema());
+        input.insert(relation.field.to_owned(), reference(parent_id));
+        return Ok(created(child.insert(state, input).await?));
+    }
+    let paging = Paging::read(&call.query, child.schema())?;
+    let page = child
+        .page(
+            state,
+            &call.query,
+            &paging,
+            Some((relation.field, parent_id)),
+        )
+        .await?;
+    Ok(shown_page(&paging, &call.path, page))
+}
+
+/// `/services/{services}/routes/{routes}`
+async fn child(call: &Call<'_>, relation: &Relation) -> Result<Response, Error> {
+    let state = call.state;
+    let parent_id = find_parent(call, relation).await?;
+    let child = &relation.child;
+    let located = child.locate(state, call.parameter(1), &call.method).await?;
+    if call.method == Method::PUT {
+        let mut input = call.input(child.schema());
+        input.insert(relation.field.to_owned(), reference(parent_id));
+        return Ok(changed(child.upsert(state, &located, input).await?));
+    }
+    let stored = child
+        .select(state, &located)
+        .await?
+        .ok_or(Error::NotFound)?;
+    if foreign_id(&stored, relation.field) != Some(parent_id) {
+        return Err(Error::NotFound);
+    }
+    match call.method {
+        Method::PATCH => {
+            let mut input = call.body.clone();
+            input
+                .entry(relation.field)
+                .or_insert_with(|| reference(parent_id));
+            Ok(changed(
+                update(call, child.as_ref(), &located, input).await?,
+            ))
+        }
+        Method::DELETE => Ok(deleted(child.delete(state, &located).await?)),
+        _ => Ok(shown(stored)),
+    }
+}
+
+/// `/routes/{routes}/service`
+///
+/// Compat: it can be read, changed, and created by PUT where there is none, but not deleted.
+async fn parent(call: &Call<'_>, relation: &Relation) -> Result<Response, Error> {
+    let state = call.state;
+    let (child, parent) = (&relation.child, &relation.parent);
+    let located = child.locate(state, call.parameter(0), &call.method).await?;
+    let stored = child
+        .select(state, &located)
+        .await?
+        .ok_or(Error::NotFound)?;
+    let parent_id = foreign_id(&stored, relation.field);
+    match (&call.method, parent_id) {
+        (&Method::PUT, Some(id)) => Ok(changed(
+            parent
+                .upsert(state, &Located::Id(id), call.input(parent.schema()))
+                .await?,
+        )),
+        (&Method::PUT, None) => {
+            let id = Uuid::new_v4();
+            let written = parent
+                .upsert(state, &Located::Id(id), call.input(parent.schema()))
+                .await?;
+            let link = Record::from_iter([(relation.field.to_owned(), reference(id))]);
+            let linked = child.update(state, &located, link).await?;
+            Ok(changed(Written {
+                record: written.record,
+                version: linked.version,
+            }))
+        }
+        (_, None) => Err(Error::NotFound),
+        (&Method::PATCH, Some(id)) => Ok(changed(
+            update(call, parent.as_ref(), &Located::Id(id), call.body.clone()).await?,
+        )),
+        (&Method::DELETE, Some(_)) => Err(Error::MethodNotAllowed),
+        (_, Some(id)) => Ok(shown(
+            parent
+                .select(state, &Located::Id(id))
+                .await?
+                .ok_or(Error::NotFound)?,
+        )),
+    }
+}
+
+/// Changes the fields that are given.
+async fn update(
+    call: &Call<'_>,
+    entity: &dyn Resource,
+    located: &Located,
+    mut input: Record,
+) -> Result<Written, Error> {
+    let state = call.state;
+    entity.complete(state, located, &mut input).await?;
+    entity
+        .update(state, located, call.typed(entity.schema(), input))
+        .await
+}
+
+/// The id of the record that the first parameter names.
+async fn find_parent(call: &Call<'_>, relation: &Relation) -> Result<Uuid, Error> {
+    let state = call.state;
+    let parent = &relation.parent;
+    let located = parent
+        .locate(state, call.parameter(0), &call.method)
+        .await?;
+    let stored = parent
+        .select(state, &located)
+        .await?
+        .ok_or(Error::NotFound)?;
+    id_of(&stored).ok_or(Error::NotFound)
+}
+
+fn reference(id: Uuid) -> Value {
+    json!({ "id": id.to_string() })
+}
+
+/// A page as it is sent.
+pub fn shown_page(paging: &Paging, path: &str, page: store::Page) -> Response {
+    let data = page.records.into_iter().map(Value::Object).collect();
+    answer::json_body(StatusCode::OK, &paging.body(path, data, page.offset))
+}
+
+/// A record as it is sent.
+pub fn shown(record: Record) -> Response {
+    answer::json_body(StatusCode::OK, &Value::Object(record))
+}
+
+/// A record that was changed.
+pub fn changed(written: Written) -> Response {
+    made(written.version, shown(written.record))
+}
+
+/// The answer to a deletion.
+pub fn deleted(version: Version) -> Response {
+    made(version, answer::empty(StatusCode::NO_CONTENT))
+}
+
+/// A record that was created.
+pub fn created(written: Written) -> Response {
+    let body = Value::Object(written.record);
+    made(
+        written.version,
+        answer::json_body(StatusCode::CREATED, &body),
+    )
+}
+
+fn made(version: Version, mut response: Response) -> Response {
+    response.extensions_mut().insert(MadeVersion(version));
+    response
+}
