@@ -51,9 +51,17 @@ impl BufferPool {
     /// What is left in it is thrown away. A buffer that grew, or of which a head or a slice is still alive, is not kept.
     pub fn give(&self, mut buffer: BytesMut) {
         buffer.clear();
-        if buffer.try_reclaim(BODY_BUFFER) {
+        let size = if buffer.capacity() > HEAD_BUFFER {
+            BODY_BUFFER
+        } else {
+            HEAD_BUFFER
+        };
+        if !buffer.try_reclaim(size) {
+            return;
+        }
+        if buffer.capacity() >= BODY_BUFFER {
             self.keep(&self.bodies, buffer, BODY_BUFFER);
-        } else if buffer.try_reclaim(HEAD_BUFFER) {
+        } else {
             self.keep(&self.heads, buffer, HEAD_BUFFER);
         }
     }

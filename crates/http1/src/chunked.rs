@@ -6,8 +6,7 @@ use crate::connection::PROTECTED;
 use crate::error::Error;
 use crate::headers::{Headers, Index};
 use crate::known::Known;
-use crate::lines::{Cursor, Limits, Next, parse_header};
-use crate::token::is_clean;
+use crate::lines::{Cursor, Limits};
 
 /// The fields that are not taken from a trailer section, because they frame, route or authenticate the message.
 const NOT_IN_TRAILERS: u64 = PROTECTED
@@ -195,6 +194,7 @@ impl Chunked {
         if self.trailer.is_empty() {
             return Ok(());
         }
+        self.trailer.extend_from_slice(b"\r\n");
         let block = Bytes::from(std::mem::take(&mut self.trailer));
         let limits = Limits {
             line: usize::MAX,
@@ -204,11 +204,9 @@ impl Chunked {
         };
         let mut cursor = Cursor::default();
         let mut index = Box::new(Index::default());
-        while let Next::Line(span) = cursor.next_line(&block, &limits) {
-            parse_header(&block, span, &limits, &mut index).map_err(|_| Error::Trailer)?;
-        }
-        if !is_clean(&block, cursor.returns) {
-            return Err(Error::Trailer);
+        match cursor.read_headers(&block, &limits, &mut index, |_, _, _| Ok(())) {
+            Ok(true) => {}
+            Ok(false) | Err(_) => return Err(Error::Trailer),
         }
         let mut trailers = Headers::from_parts(block, index);
         trailers.retain(|field| {

@@ -17,6 +17,14 @@ pub(crate) struct Options {
 impl Options {
     /// Adds the options of one `Connection` line.
     pub fn read(&mut self, value: &[u8]) {
+        match value {
+            b"keep-alive" => self.keep_alive = true,
+            b"close" => self.close = true,
+            _ => self.read_list(value),
+        }
+    }
+
+    fn read_list(&mut self, value: &[u8]) {
         for option in list(value) {
             if option.eq_ignore_ascii_case(b"close") {
                 self.close = true;

@@ -13,6 +13,9 @@ use crate::token::{is_token, is_value};
 
 const NONE: u16 = u16::MAX;
 
+/// The bytes of edits that a head may gather before it refuses more, far below what the offsets can hold.
+const MAX_EDITS: usize = 64 * 1024 * 1024;
+
 /// The largest number of lines that an index can hold.
 pub(crate) const MAX_LINES: usize = NONE as usize - 1;
 
@@ -95,7 +98,7 @@ impl Index {
 
     /// Adds a line whose name and value have been checked.
     pub(crate) fn push_edited(&mut self, known: Known, name: &[u8], value: &[u8]) {
-        let line = self.write_edit(known, name, value);
+        let line = self.write_edit(known, name, false, value);
         self.push(line);
     }
 
@@ -135,11 +138,11 @@ impl Index {
         buffer.get(line.value_start as usize..line.value_end as usize)
     }
 
-    fn write_edit(&mut self, known: Known, name: &[u8], value: &[u8]) -> Line {
+    /// Writes a line into the edits; `canonical` tells that `name` is the usual way to write a known name.
+    fn write_edit(&mut self, known: Known, name: &[u8], canonical: bool, value: &[u8]) -> Line {
         let start = self.edits.len();
-        let prefix = known.line_start();
-        if known != Known::Other && name == known.name().as_bytes() {
-            self.edits.extend_from_slice(prefix);
+        if canonical {
+            self.edits.extend_from_slice(known.line_start());
         } else {
             self.edits.extend_from_slice(name);
             self.edits.extend_from_slice(b": ");
@@ -244,7 +247,7 @@ impl Headers {
 
     /// The value of the first line with this name.
     pub fn get(&self, name: impl Name) -> Option<&[u8]> {
-        let position = self.positions(name.known(), name.text()).next()?;
+        let position = self.first(name.known(), name.text())?;
         Some(self.value_of(&self.index.lines[position]))
     }
 
@@ -262,7 +265,7 @@ impl Headers {
 
     /// Whether there is a line with this name.
     pub fn contains(&self, name: impl Name) -> bool {
-        self.positions(name.known(), name.text()).next().is_some()
+        self.first(name.known(), name.text()).is_some()
     }
 
     /// All lines in order, framing lines among them.
@@ -297,12 +300,15 @@ impl Headers {
     ///
     /// Errors when the name is no token, when the value could end the line, or when there are 65 thousand lines.
     pub fn append(&mut self, name: impl Name, value: impl AsRef<[u8]>) -> Result<(), Error> {
-        let (known, text, value) = (name.known(), name.text(), value.as_ref());
-        check(known, text, value)?;
-        if self.index.lines.len() >= MAX_LINES {
+        let value = value.as_ref();
+        check(&name, value)?;
+        if self.index.lines.len() >= MAX_LINES || self.index.edits.len() >= MAX_EDITS {
             return Err(Error::TooManyHeaders);
         }
-        self.index.push_edited(known, text, value);
+        let line = self
+            .index
+            .write_edit(name.known(), name.text(), name.is_canonical(), value);
+        self.index.push(line);
         Ok(())
     }
 
@@ -310,24 +316,39 @@ impl Headers {
     ///
     /// Errors as [`Headers::append`].
     pub fn set(&mut self, name: impl Name, value: impl AsRef<[u8]>) -> Result<(), Error> {
-        let (known, text) = (name.known(), name.text());
-        let Some(first) = self.positions(known, text).next() else {
+        let (known, text, value) = (name.known(), name.text(), value.as_ref());
+        let Some(first) = self.first(known, text) else {
             return self.append(name, value);
         };
-        check(known, text, value.as_ref())?;
+        check(&name, value)?;
+        if self.index.edits.len() >= MAX_EDITS {
+            return Err(Error::HeadTooLarge);
+        }
         if known == Known::Other || self.index.repeated & known.bit() != 0 {
             self.remove_from(first + 1, known, text);
         }
-        let line = self.index.write_edit(known, text, value.as_ref());
+        let line = self
+            .index
+            .write_edit(known, text, name.is_canonical(), value);
         self.index.lines[first] = line;
         Ok(())
+    }
+
+    /// The position of the first line with this name.
+    fn first(&self, known: Known, text: &[u8]) -> Option<usize> {
+        match known {
+            Known::Other => self.positions(known, text).next(),
+            known => match self.index.first[known as usize] {
+                NONE => None,
+                first => Some(first as usize),
+            },
+        }
     }
 
     /// Removes all lines with this name.
     pub fn remove(&mut self, name: impl Name) {
         let (known, text) = (name.known(), name.text());
-        let first = self.positions(known, text).next();
-        if let Some(first) = first {
+        if let Some(first) = self.first(known, text) {
             self.remove_from(first, known, text);
         }
         if known != Known::Other {
@@ -409,11 +430,12 @@ impl std::fmt::Debug for Headers {
     }
 }
 
-fn check(known: Known, name: &[u8], value: &[u8]) -> Result<(), Error> {
-    if known == Known::Other && (!is_token(name) || name.len() > u16::MAX as usize) {
+fn check(name: &impl Name, value: &[u8]) -> Result<(), Error> {
+    let text = name.text();
+    if !name.is_canonical() && (!is_token(text) || text.len() > u16::MAX as usize) {
         return Err(Error::InvalidName);
     }
-    if !is_value(value) {
+    if !is_value(value) || value.len() > MAX_EDITS {
         return Err(Error::InvalidValue);
     }
     Ok(())

@@ -5,23 +5,41 @@
 /// Compat: these are nginx's rules, which look at the host and leave the port alone: no blanks or control characters, no
 /// slash, no two dots in a row, and something besides a dot.
 pub(crate) fn is_host(value: &[u8]) -> bool {
-    let mut previous = 0;
+    let mut after_dot = false;
     for &byte in value {
-        if byte <= b' '
-            || byte == 0x7f
-            || byte == b'/'
-            || byte == b'\\'
-            || byte == b'@'
-            || byte == b','
-        {
-            return false;
+        match HOST_BYTES[byte as usize] {
+            HostByte::Plain => after_dot = false,
+            HostByte::Dot if after_dot => return false,
+            HostByte::Dot => after_dot = true,
+            HostByte::Bad => return false,
         }
-        if byte == b'.' && previous == b'.' {
-            return false;
-        }
-        previous = byte;
     }
-    !host_name(value).is_empty()
+    value.first().is_some_and(u8::is_ascii_alphanumeric) || !host_name(value).is_empty()
+}
+
+#[derive(Clone, Copy)]
+enum HostByte {
+    Plain,
+    Dot,
+    Bad,
+}
+
+const HOST_BYTES: [HostByte; 256] = host_bytes();
+
+const fn host_bytes() -> [HostByte; 256] {
+    let mut table = [HostByte::Plain; 256];
+    let mut byte = 0;
+    while byte <= b' ' as usize {
+        table[byte] = HostByte::Bad;
+        byte += 1;
+    }
+    table[0x7f] = HostByte::Bad;
+    table[b'/' as usize] = HostByte::Bad;
+    table[b'\\' as usize] = HostByte::Bad;
+    table[b'@' as usize] = HostByte::Bad;
+    table[b',' as usize] = HostByte::Bad;
+    table[b'.' as usize] = HostByte::Dot;
+    table
 }
 
 /// The host without its port and without a dot at the end, in the case in which it came.

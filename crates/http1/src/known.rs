@@ -1,5 +1,7 @@
 //! The header names that the proxy asks for on every request, as numbers.
 
+use crate::token::same_token;
+
 macro_rules! known {
     ($($variant:ident $name:literal $lower:literal,)*) => {
         /// A header name that is recognised while a head is parsed, so that asking for it costs one table access.
@@ -33,7 +35,7 @@ macro_rules! known {
 
             fn is(self, name: &[u8]) -> bool {
                 match self {
-                    $(Known::$variant => same(name, $lower),)*
+                    $(Known::$variant => same_token(name, $lower),)*
                     Known::Other => false,
                 }
             }
@@ -84,7 +86,7 @@ known! {
 impl Known {
     pub(crate) const COUNT: usize = Known::ALL.len();
 
-    /// Finds the number of a name, whatever its case.
+    /// Finds the number of a token, whatever its case.
     pub fn of(name: &[u8]) -> Known {
         let candidate = match (name.len(), name.first().map_or(0, |b| b | 0x20)) {
             (2, b't') => Known::Te,
@@ -139,16 +141,9 @@ impl Known {
         }
     }
 
+    /// The name as a member of a set; [`Known::Other`] is a member like any other.
     pub(crate) const fn bit(self) -> u64 {
         1 << self as u8
-    }
-}
-
-/// Compares a name with a lower case one of fixed length, which the compiler turns into a few wide comparisons.
-fn same<const N: usize>(name: &[u8], lower: &[u8; N]) -> bool {
-    match <&[u8; N]>::try_from(name) {
-        Ok(name) => name.map(|byte| byte.to_ascii_lowercase()) == *lower,
-        Err(_) => false,
     }
 }
 
@@ -158,6 +153,10 @@ pub trait Name {
     fn known(&self) -> Known;
     /// The name itself.
     fn text(&self) -> &[u8];
+    /// Whether `text` is the usual way to write a known name.
+    fn is_canonical(&self) -> bool {
+        false
+    }
 }
 
 impl Name for Known {
@@ -167,6 +166,10 @@ impl Name for Known {
 
     fn text(&self) -> &[u8] {
         self.name().as_bytes()
+    }
+
+    fn is_canonical(&self) -> bool {
+        *self != Known::Other
     }
 }
 
@@ -197,5 +200,9 @@ impl<N: Name + ?Sized> Name for &N {
 
     fn text(&self) -> &[u8] {
         (**self).text()
+    }
+
+    fn is_canonical(&self) -> bool {
+        (**self).is_canonical()
     }
 }

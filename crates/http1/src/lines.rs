@@ -5,7 +5,7 @@ use memchr::memchr;
 use crate::error::Error;
 use crate::headers::{Index, MAX_LINES};
 use crate::known::Known;
-use crate::token::{NAME_BYTES, NameByte, trim};
+use crate::token::{token_len, value_len};
 
 /// How large a head may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,30 +46,20 @@ impl Limits {
     }
 }
 
-/// A line of the input: from `start` to `end` without its line end, the next one starts at `next`.
+/// A line of the input: from `start` to `end`, without its line end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span {
     pub start: usize,
     pub end: usize,
-    pub next: usize,
 }
 
-impl Span {
-    /// Whether the line ends with a line feed alone.
-    pub fn is_bare(&self) -> bool {
-        self.next - self.end == 1
-    }
-}
-
-/// Where the reading of a head stands; every byte is looked at once, however the head is cut into pieces.
+/// Where the reading of a head stands; a byte is looked at a bounded number of times, however the head is cut into pieces.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Cursor {
     /// The start of the first line that is not read yet.
     pub at: usize,
-    /// How far a line end has been looked for.
+    /// How far a line feed has been looked for in vain.
     searched: usize,
-    /// The carriage returns that belong to line ends so far.
-    pub returns: usize,
 }
 
 /// What [`Cursor::next_line`] found.
@@ -81,105 +71,233 @@ pub(crate) enum Next {
     TooLong,
 }
 
+/// A header line before it is in the index.
+struct Line {
+    name_len: usize,
+    /// The value with the blanks around it.
+    raw: (usize, usize),
+    /// The start of the next line.
+    next: usize,
+}
+
+/// What [`scan`] found.
+enum Scanned {
+    Header(Line),
+    /// A line that is left out, up to the start of the next one.
+    Ignored(usize),
+    /// The empty line behind the last header line, up to what follows it.
+    Empty(usize),
+    /// The line is not complete.
+    Partial,
+}
+
 impl Cursor {
+    /// Reads a line of any kind.
     pub fn next_line(&mut self, input: &[u8], limits: &Limits) -> Next {
-        let Some(found) = memchr(b'\n', input.get(self.searched..).unwrap_or_default()) else {
+        let end = self.at.saturating_add(limits.line).min(limits.head);
+        let window = input.get(..end).unwrap_or(input);
+        let Some(found) = memchr(b'\n', window.get(self.searched..).unwrap_or_default()) else {
+            if input.len() - self.at >= limits.line || input.len() >= limits.head {
+                return Next::TooLong;
+            }
             self.searched = input.len();
-            let too_long = input.len() - self.at >= limits.line || input.len() >= limits.head;
-            return if too_long {
-                Next::TooLong
-            } else {
-                Next::Partial
-            };
+            return Next::Partial;
         };
         let feed = self.searched + found;
-        let (start, next) = (self.at, feed + 1);
-        if next - start > limits.line || next > limits.head {
-            return Next::TooLong;
+        let start = self.at;
+        self.go_to(feed + 1);
+        let end = if feed > start && input[feed - 1] == b'\r' {
+            feed - 1
+        } else {
+            feed
+        };
+        Next::Line(Span { start, end })
+    }
+
+    /// Reads header lines into the index, and tells `note` the name, the value with and the value without the blanks
+    /// around it. Gives whether the empty line behind them was reached.
+    ///
+    /// Compat: a line whose name has a character outside tokens is left out, and a line without a colon has an empty
+    /// value, as in nginx. A line that starts with a blank (a folded one) or has one before the colon is refused.
+    pub fn read_headers(
+        &mut self,
+        input: &[u8],
+        limits: &Limits,
+        index: &mut Index,
+        mut note: impl FnMut(Known, &[u8], &[u8]) -> Result<(), Error>,
+    ) -> Result<bool, Error> {
+        let window = input.get(..limits.head).unwrap_or(input);
+        let allowed = limits.headers.min(MAX_LINES);
+        if self.searched > self.at
+            && memchr(b'\n', window.get(self.searched..).unwrap_or_default()).is_none()
+        {
+            return self.partial(input, limits);
         }
+        let mut at = self.at;
+        loop {
+            let scanned = match scan(window, at) {
+                Ok(scanned) => scanned,
+                Err(error) => return self.refuse(error, input, at, limits),
+            };
+            let next = match scanned {
+                Scanned::Header(Line { next, .. })
+                | Scanned::Ignored(next)
+                | Scanned::Empty(next) => next,
+                Scanned::Partial => {
+                    self.go_to(at);
+                    return self.partial(input, limits);
+                }
+            };
+            if next - at > limits.line {
+                return Err(Error::HeadTooLarge);
+            }
+            match scanned {
+                Scanned::Header(line) => {
+                    if index.len() >= allowed || line.name_len > u16::MAX as usize {
+                        return Err(Error::TooManyHeaders);
+                    }
+                    let (known, value) = push(window, at, &line, index);
+                    if NOTED & known.bit() != 0 {
+                        note(
+                            known,
+                            &window[line.raw.0..line.raw.1],
+                            &window[value.0..value.1],
+                        )?;
+                    }
+                }
+                Scanned::Empty(_) => {
+                    self.go_to(next);
+                    return Ok(true);
+                }
+                Scanned::Ignored(_) | Scanned::Partial => {}
+            }
+            at = next;
+        }
+    }
+
+    /// Decides on a line that can not be read: whether and how it is refused must not depend on how much has arrived.
+    #[cold]
+    fn refuse(
+        &mut self,
+        error: Error,
+        input: &[u8],
+        at: usize,
+        limits: &Limits,
+    ) -> Result<bool, Error> {
+        self.go_to(at);
+        match memchr(b'\n', &input[at..]) {
+            Some(feed) if feed < limits.line && at + feed < limits.head => Err(error),
+            Some(_) => Err(Error::HeadTooLarge),
+            None => self.partial(input, limits),
+        }
+    }
+
+    #[cold]
+    fn partial(&mut self, input: &[u8], limits: &Limits) -> Result<bool, Error> {
+        if input.len() - self.at >= limits.line || input.len() >= limits.head {
+            return Err(Error::HeadTooLarge);
+        }
+        self.searched = input.len();
+        Ok(false)
+    }
+
+    fn go_to(&mut self, next: usize) {
         self.at = next;
         self.searched = next;
-        let mut end = feed;
-        if feed > start && input[feed - 1] == b'\r' {
-            end -= 1;
-            self.returns += 1;
-        }
-        Next::Line(Span { start, end, next })
     }
 }
 
-/// A header line as it lies in the input.
-pub(crate) struct Parsed {
-    pub known: Known,
-    /// From behind the colon to the end of the line.
-    pub raw: (usize, usize),
-    /// From the first to behind the last byte of the value.
-    pub value: (usize, usize),
+/// The names that somebody asks about while a head is read.
+const NOTED: u64 = Known::Connection.bit()
+    | Known::ContentLength.bit()
+    | Known::Expect.bit()
+    | Known::Host.bit()
+    | Known::TransferEncoding.bit();
+
+/// Finds the parts of the line that starts at `start`.
+fn scan(window: &[u8], start: usize) -> Result<Scanned, Error> {
+    let name_len = token_len(window.get(start..).unwrap_or_default());
+    let after = start + name_len;
+    let raw_start = match window.get(after) {
+        Some(b':') if name_len > 0 => after + 1,
+        Some(_) => return scan_odd(window, start, name_len),
+        None => return Ok(Scanned::Partial),
+    };
+    let raw_end = raw_start + value_len(window.get(raw_start..).unwrap_or_default());
+    Ok(match line_end(window, raw_end)? {
+        Some(next) => Scanned::Header(Line {
+            name_len,
+            raw: (raw_start, raw_end),
+            next,
+        }),
+        None => Scanned::Partial,
+    })
 }
 
-/// Reads a header line and adds it to the index; gives nothing for a line that is ignored.
-///
-/// Compat: a line whose name has a character outside tokens is left out, and a line without a colon has an empty value,
-/// as in nginx. A line that starts with a blank (a folded one) or has one before the colon is refused.
-pub(crate) fn parse_header(
-    input: &[u8],
-    span: Span,
-    limits: &Limits,
-    index: &mut Index,
-) -> Result<Option<Parsed>, Error> {
-    let line = &input[span.start..span.end];
-    if index.len() >= limits.headers.min(MAX_LINES) {
-        return Err(Error::TooManyHeaders);
+/// Finds the start of the line behind one whose content ends at `end`; nothing if that is not complete.
+fn line_end(window: &[u8], end: usize) -> Result<Option<usize>, Error> {
+    match window.get(end..).unwrap_or_default() {
+        [b'\r', b'\n', ..] => Ok(Some(end + 2)),
+        [b'\n', ..] => Ok(Some(end + 1)),
+        [] | [b'\r'] => Ok(None),
+        _ => Err(Error::Header),
     }
-    let mut name_len = line.len();
-    let mut odd = false;
-    for (position, &byte) in line.iter().enumerate() {
-        match NAME_BYTES[byte as usize] {
-            NameByte::Token => {}
-            NameByte::Colon => {
-                name_len = position;
-                break;
-            }
-            NameByte::Odd => odd = true,
-            NameByte::Bad => return Err(Error::Header),
+}
+
+/// Finds the parts of a line whose first `name_len` bytes are a token without a colon behind it.
+#[cold]
+fn scan_odd(window: &[u8], start: usize, name_len: usize) -> Result<Scanned, Error> {
+    let line = window.get(start..).unwrap_or_default();
+    let stop = line
+        .iter()
+        .position(|&byte| byte == b':' || byte <= b' ' || byte == 0x7f);
+    let Some(stop) = stop else {
+        return Ok(Scanned::Partial);
+    };
+    let end = start + stop;
+    match line[stop] {
+        b'\r' | b'\n' => Ok(match line_end(window, end)? {
+            Some(next) if stop == 0 => Scanned::Empty(next),
+            Some(next) if stop == name_len => Scanned::Header(Line {
+                name_len,
+                raw: (end, end),
+                next,
+            }),
+            Some(next) => Scanned::Ignored(next),
+            None => Scanned::Partial,
+        }),
+        b':' if stop > 0 => {
+            let value_end = end + 1 + value_len(&line[stop + 1..]);
+            Ok(line_end(window, value_end)?.map_or(Scanned::Partial, Scanned::Ignored))
         }
+        _ => Err(Error::Header),
     }
-    if name_len == 0 || name_len > u16::MAX as usize {
-        return Err(Error::Header);
-    }
-    if odd {
-        return Ok(None);
-    }
-    let name = &line[..name_len];
+}
+
+/// Puts a line into the index; gives its name and where its value is.
+fn push(input: &[u8], start: usize, line: &Line, index: &mut Index) -> (Known, (usize, usize)) {
+    let name = &input[start..start + line.name_len];
     let known = Known::of(name);
-    let rest = line.get(name_len + 1..).unwrap_or_default();
-    let value = match rest {
-        [b' ', first, .., last] if !is_blank(*first) && !is_blank(*last) => &rest[1..],
-        _ => trim(rest),
-    };
-    let value_start = if value.is_empty() {
-        span.end
+    let value = trim_range(input, line.raw);
+    if line.next - line.raw.1 == 2 && line.raw.0 > start + line.name_len {
+        index.push_received((start, line.next), line.name_len, value, known);
     } else {
-        span.end - rest.len() + offset(rest, value)
-    };
-    let value = (value_start, value_start + value.len());
-    if span.is_bare() || name_len == line.len() {
+        // A line that ends with a line feed alone, or has no colon, is written anew.
         index.push_edited(known, name, &input[value.0..value.1]);
-    } else {
-        index.push_received((span.start, span.next), name_len, value, known);
     }
-    Ok(Some(Parsed {
-        known,
-        raw: (span.end - rest.len(), span.end),
-        value,
-    }))
+    (known, value)
+}
+
+fn trim_range(input: &[u8], (mut start, mut end): (usize, usize)) -> (usize, usize) {
+    while start < end && is_blank(input[start]) {
+        start += 1;
+    }
+    while start < end && is_blank(input[end - 1]) {
+        end -= 1;
+    }
+    (start, end)
 }
 
 fn is_blank(byte: u8) -> bool {
     byte == b' ' || byte == b'\t'
-}
-
-/// How many bytes of `whole` are before `part`, which was trimmed out of it.
-fn offset(whole: &[u8], part: &[u8]) -> usize {
-    part.as_ptr() as usize - whole.as_ptr() as usize
 }

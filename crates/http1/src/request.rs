@@ -9,10 +9,10 @@ use crate::error::Error;
 use crate::headers::{Headers, Index};
 use crate::host::is_host;
 use crate::known::Known;
-use crate::lines::{Cursor, Limits, Next, Span, parse_header};
+use crate::lines::{Cursor, Limits, Next, Span};
 use crate::method::Method;
 use crate::target::{self, Target};
-use crate::token::{decimal, is_clean, is_target, list};
+use crate::token::{decimal, is_target, list};
 use crate::version::Version;
 use crate::write::write_framing;
 
@@ -87,22 +87,10 @@ impl RequestParser {
             return Ok(None);
         }
         let index = self.index.get_or_insert_with(|| pool.take_index());
-        loop {
-            let span = match self.cursor.next_line(input, &self.limits) {
-                Next::Line(span) => span,
-                Next::Partial => return Ok(None),
-                Next::TooLong => return Err(Error::HeadTooLarge),
-            };
-            if span.start == span.end {
-                break;
-            }
-            if let Some(header) = parse_header(input, span, &self.limits, index)? {
-                let (raw, value) = (
-                    &input[header.raw.0..header.raw.1],
-                    &input[header.value.0..header.value.1],
-                );
-                self.facts.read(header.known, raw, value)?;
-            }
+        let facts = &mut self.facts;
+        let note = |known, raw: &[u8], value: &[u8]| facts.read(known, raw, value);
+        if !self.cursor.read_headers(input, &self.limits, index, note)? {
+            return Ok(None);
         }
         self.finish(input, pool).map(Some)
     }
@@ -143,9 +131,6 @@ impl RequestParser {
 
     fn finish(&mut self, input: &mut BytesMut, pool: &BufferPool) -> Result<RequestHead, Error> {
         let length = self.cursor.at;
-        if !is_clean(&input[..length], self.cursor.returns) {
-            return Err(Error::Header);
-        }
         let line = self.line.take().ok_or(Error::RequestLine)?;
         let facts = std::mem::take(&mut self.facts);
         if !facts.host && line.version != Version::Http10 {

@@ -8,10 +8,10 @@ use crate::connection::{Connection, FRAMING, Options, strip_nominated};
 use crate::error::Error;
 use crate::headers::{Headers, Index};
 use crate::known::Known;
-use crate::lines::{Cursor, Limits, Next, Span, parse_header};
+use crate::lines::{Cursor, Limits, Next, Span};
 use crate::method::Method;
 use crate::reason::standard_reason;
-use crate::token::{decimal, is_clean};
+use crate::token::{decimal, is_value};
 use crate::version::Version;
 use crate::write::write_framing;
 
@@ -67,31 +67,16 @@ impl ResponseParser {
             }
         }
         let index = self.index.get_or_insert_with(|| pool.take_index());
-        loop {
-            let span = match self.cursor.next_line(input, &self.limits) {
-                Next::Line(span) => span,
-                Next::Partial => return Ok(None),
-                Next::TooLong => return Err(Error::HeadTooLarge),
-            };
-            if span.start == span.end {
-                break;
-            }
-            if let Some(header) = parse_header(input, span, &self.limits, index)? {
-                let (raw, value) = (
-                    &input[header.raw.0..header.raw.1],
-                    &input[header.value.0..header.value.1],
-                );
-                self.facts.read(header.known, raw, value)?;
-            }
+        let facts = &mut self.facts;
+        let note = |known, raw: &[u8], value: &[u8]| facts.read(known, raw, value);
+        if !self.cursor.read_headers(input, &self.limits, index, note)? {
+            return Ok(None);
         }
         self.finish(input, pool).map(Some)
     }
 
     fn finish(&mut self, input: &mut BytesMut, pool: &BufferPool) -> Result<ResponseHead, Error> {
         let length = self.cursor.at;
-        if !is_clean(&input[..length], self.cursor.returns) {
-            return Err(Error::Header);
-        }
         let line = self.line.take().ok_or(Error::StatusLine)?;
         let facts = std::mem::take(&mut self.facts);
         if facts.chunked && (facts.length.is_some() || line.version == Version::Http10) {
@@ -131,7 +116,8 @@ fn parse_status_line(input: &[u8], span: Span) -> Result<StatusLine, Error> {
         return Err(Error::StatusLine);
     };
     let digits = [first, second, third];
-    if !digits.iter().all(u8::is_ascii_digit)
+    if !is_value(reason)
+        || !digits.iter().all(u8::is_ascii_digit)
         || first == b'0'
         || !matches!(reason.first(), None | Some(b' '))
     {

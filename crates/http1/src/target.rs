@@ -1,9 +1,9 @@
 //! The request target.
 
-use memchr::{memchr, memchr2};
+use memchr::memchr;
 
 use crate::error::Error;
-use crate::token::is_target;
+use crate::token::{contains_either, find, is_target};
 
 /// A request target in origin form or absolute form, as ranges of the received bytes.
 ///
@@ -34,18 +34,10 @@ pub(crate) fn parse(input: &[u8], start: usize, end: usize) -> Result<Target, Er
     } else {
         authority.1
     };
-    let path_end = match memchr(b'?', &input[path_start..end]) {
-        Some(at) => path_start + at,
-        None => end,
-    };
-    let path = &input[path_start..path_end];
-    if path_start == start || !path.is_empty() {
-        check_path(path)?;
-    }
-    let query_end = match memchr(b'#', &input[path_end..end]) {
-        Some(at) => path_end + at,
-        None => end,
-    };
+    let rest = &input[path_start..end];
+    let path_end = find(rest, b'?').map_or(end, |at| path_start + at);
+    check_path(&input[path_start..path_end])?;
+    let query_end = find(&input[path_end..end], b'#').map_or(end, |at| path_end + at);
     Ok(Target {
         authority,
         path: (path_start, path_end),
@@ -102,7 +94,7 @@ fn authority(target: &[u8], start: usize) -> Result<(usize, usize), Error> {
 /// Checks the path as nginx does before anybody routes it: every escape is complete, none is a NUL, and no dot segments,
 /// escaped or not, climb above the root.
 fn check_path(path: &[u8]) -> Result<(), Error> {
-    if memchr2(b'%', b'.', path).is_none() {
+    if !contains_either(path, b'%', b'.') {
         return Ok(());
     }
     let mut depth = 0i32;

@@ -1,96 +1,193 @@
 //! Which bytes may stand where, and lists of tokens.
 
-/// What a byte means in a header name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum NameByte {
-    /// A character of a token.
-    Token,
-    /// The end of the name.
-    Colon,
-    /// No character of a token, but harmless: the line is ignored.
-    Odd,
-    /// A blank or a control character: the message is refused.
-    Bad,
-}
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGHS: u64 = 0x8080_8080_8080_8080;
 
-pub(crate) const NAME_BYTES: [NameByte; 256] = name_bytes();
+const IS_TOKEN: [bool; 256] = token_bytes();
 
-const fn name_bytes() -> [NameByte; 256] {
-    let mut table = [NameByte::Odd; 256];
+const fn token_bytes() -> [bool; 256] {
+    let mut table = [false; 256];
     let mut byte = 0;
     while byte < 256 {
-        let b = byte as u8;
-        if b.is_ascii_alphanumeric() {
-            table[byte] = NameByte::Token;
-        } else if b <= b' ' || b == 0x7f {
-            table[byte] = NameByte::Bad;
-        }
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
         byte += 1;
     }
     let marks = b"!#$%&'*+-.^_`|~";
     let mut at = 0;
     while at < marks.len() {
-        table[marks[at] as usize] = NameByte::Token;
+        table[marks[at] as usize] = true;
         at += 1;
     }
-    table[b':' as usize] = NameByte::Colon;
     table
 }
 
-/// Whether the bytes are a token as RFC 9110 section 5.6.2 has it.
-pub(crate) fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty()
-        && bytes
+/// The number of bytes at the start that are characters of a token (RFC 9110 section 5.6.2).
+// Perf: four bytes at a time (benches/heads.rs).
+pub(crate) fn token_len(bytes: &[u8]) -> usize {
+    let is_token = |byte: &u8| IS_TOKEN[*byte as usize];
+    let (chunks, _) = bytes.as_chunks::<4>();
+    let whole = chunks
+        .iter()
+        .position(|[a, b, c, d]| !(is_token(a) & is_token(b) & is_token(c) & is_token(d)));
+    let start = 4 * whole.unwrap_or(chunks.len());
+    start
+        + bytes[start..]
             .iter()
-            .all(|&byte| NAME_BYTES[byte as usize] == NameByte::Token)
+            .position(|byte| !is_token(byte))
+            .unwrap_or(bytes.len() - start)
+}
+
+/// Whether the bytes are a token.
+pub(crate) fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && token_len(bytes) == bytes.len()
+}
+
+/// Whether a byte is 0x7f or below `FIRST`.
+fn is_below<const FIRST: u8>(byte: u8) -> bool {
+    byte < FIRST || byte == 0x7f
+}
+
+/// Marks, in the highest bit of each byte, the bytes that are 0x7f or below `FIRST`. Of several marks the lowest is exact.
+fn marks_below<const FIRST: u8>(word: u64) -> u64 {
+    let delete = word ^ (ONES * 0x7f);
+    (word.wrapping_sub(ONES * FIRST as u64) & !word | delete.wrapping_sub(ONES) & !delete) & HIGHS
+}
+
+/// Marks the bytes that are `wanted` as [`marks_below`] does.
+fn marks_equal(word: u64, wanted: u8) -> u64 {
+    let zero = word ^ (ONES * wanted as u64);
+    zero.wrapping_sub(ONES) & !zero & HIGHS
+}
+
+/// Whether any word of the bytes has a mark; shorter bytes are padded with zeros, which must not be marked wrongly.
+// Perf: eight bytes at a time, because most values are too short for the compiler's wide loops (benches/heads.rs).
+fn any_mark(bytes: &[u8], padding: u8, marks: impl Fn(u64) -> u64) -> bool {
+    let (chunks, rest) = bytes.as_chunks::<8>();
+    let last = match bytes.last_chunk::<8>() {
+        Some(last) => *last,
+        None => {
+            let mut last = [padding; 8];
+            for (to, from) in last.iter_mut().zip(rest) {
+                *to = *from;
+            }
+            last
+        }
+    };
+    chunks
+        .iter()
+        .fold(marks(u64::from_le_bytes(last)), |any, chunk| {
+            any | marks(u64::from_le_bytes(*chunk))
+        })
+        != 0
+}
+
+/// Whether any byte is 0x7f or below `FIRST`.
+fn any_below<const FIRST: u8>(bytes: &[u8]) -> bool {
+    any_mark(bytes, b'0', marks_below::<FIRST>)
+}
+
+/// Whether `first` or `second`, neither of which is `0`, is among the bytes.
+pub(crate) fn contains_either(bytes: &[u8], first: u8, second: u8) -> bool {
+    any_mark(bytes, b'0', |word| {
+        marks_equal(word, first) | marks_equal(word, second)
+    })
+}
+
+/// The position of the first byte that is `wanted`, for bytes that are too few for memchr.
+pub(crate) fn find(bytes: &[u8], wanted: u8) -> Option<usize> {
+    let (chunks, rest) = bytes.as_chunks::<8>();
+    for (position, chunk) in chunks.iter().enumerate() {
+        let marks = marks_equal(u64::from_le_bytes(*chunk), wanted);
+        if marks != 0 {
+            return Some(8 * position + marks.trailing_zeros() as usize / 8);
+        }
+    }
+    rest.iter()
+        .position(|&byte| byte == wanted)
+        .map(|position| bytes.len() - rest.len() + position)
 }
 
 /// Whether the bytes can be a header value: no control characters but tabs.
 pub(crate) fn is_value(bytes: &[u8]) -> bool {
-    // Perf: a fold without an early return becomes wide comparisons (see benches/heads.rs).
-    !bytes.iter().fold(false, |bad, &byte| {
-        bad | ((byte < b' ') & (byte != b'\t')) | (byte == 0x7f)
-    })
+    !any_below::<b' '>(bytes)
+        || !bytes
+            .iter()
+            .any(|&byte| byte != b'\t' && is_below::<b' '>(byte))
 }
 
 /// Whether the bytes can be part of a request target: no blanks, no control characters.
 pub(crate) fn is_target(bytes: &[u8]) -> bool {
-    !bytes.is_empty()
-        && !bytes
-            .iter()
-            .fold(false, |bad, &byte| bad | (byte <= b' ') | (byte == 0x7f))
+    !bytes.is_empty() && !any_below::<b'!'>(bytes)
 }
 
-/// Checks a whole block of lines at once: no control characters but tabs and line ends, and `line_ends` carriage returns.
-pub(crate) fn is_clean(block: &[u8], line_ends: usize) -> bool {
-    let mut bad = false;
-    let mut returns = 0;
-    let chunks = block.chunks_exact(32);
-    let rest = chunks.remainder();
-    for chunk in chunks {
-        let (chunk_bad, chunk_returns) = survey(chunk);
-        bad |= chunk_bad;
-        returns += chunk_returns as usize;
+/// The number of bytes at the start that can be part of a header value.
+// Perf: this finds the end of the line and checks it in one go, sixteen bytes at a time (benches/heads.rs).
+pub(crate) fn value_len(bytes: &[u8]) -> usize {
+    let controls = |chunk: &[u8]| match <[u8; 8]>::try_from(chunk) {
+        Ok(chunk) => {
+            let word = u64::from_le_bytes(chunk);
+            let delete = word ^ (ONES * 0x7f);
+            // The lowest bit that is set is exact: borrows go upwards only.
+            (word.wrapping_sub(ONES * b' ' as u64) & !word | delete.wrapping_sub(ONES) & !delete)
+                & HIGHS
+        }
+        Err(_) => 0,
+    };
+    let mut at = 0;
+    while let Some(chunk) = bytes.get(at..at + 16) {
+        let (low, high) = (controls(&chunk[..8]), controls(&chunk[8..]));
+        if low | high == 0 {
+            at += 16;
+            continue;
+        }
+        at += if low != 0 {
+            low.trailing_zeros() as usize / 8
+        } else {
+            8 + high.trailing_zeros() as usize / 8
+        };
+        if bytes[at] != b'\t' {
+            return at;
+        }
+        at += 1;
     }
-    let mut tail = [b' '; 32];
-    for (to, from) in tail.iter_mut().zip(rest) {
-        *to = *from;
-    }
-    let (tail_bad, tail_returns) = survey(&tail);
-    !bad && !tail_bad && returns + tail_returns as usize == line_ends
+    let rest = bytes.get(at..).unwrap_or_default();
+    at + rest
+        .iter()
+        .position(|&byte| byte != b'\t' && is_below::<b' '>(byte))
+        .unwrap_or(rest.len())
 }
 
-/// Looks at up to 32 bytes: whether one must not be there, and the number of carriage returns.
-fn survey(chunk: &[u8]) -> (bool, u8) {
-    let mut bad = 0u8;
-    let mut returns = 0u8;
-    for &byte in chunk {
-        let control = (byte < b' ') & (byte != b'\t') & (byte != b'\r') & (byte != b'\n');
-        bad |= (control | (byte == 0x7f)) as u8;
-        returns += (byte == b'\r') as u8;
+/// Whether a token equals a lower case one, whatever its case.
+///
+/// `name` has to consist of characters of tokens: others could be taken for a dash.
+// Perf: the length is known when this is compiled, so that it becomes a few comparisons of words (benches/heads.rs).
+pub(crate) fn same_token<const N: usize>(name: &[u8], lower: &[u8; N]) -> bool {
+    let Ok(name) = <&[u8; N]>::try_from(name) else {
+        return false;
+    };
+    let fold8 = |bytes: &[u8; N], at: usize| {
+        let mut chunk = [0; 8];
+        chunk.copy_from_slice(&bytes[at..at + 8]);
+        u64::from_ne_bytes(chunk) | (ONES * 0x20)
+    };
+    let fold4 = |bytes: &[u8; N], at: usize| {
+        let mut chunk = [0; 4];
+        chunk.copy_from_slice(&bytes[at..at + 4]);
+        u32::from_ne_bytes(chunk) | 0x2020_2020
+    };
+    if N >= 8 {
+        let mut different = fold8(name, N - 8) ^ fold8(lower, N - 8);
+        let mut at = 0;
+        while at + 8 < N {
+            different |= fold8(name, at) ^ fold8(lower, at);
+            at += 8;
+        }
+        different == 0
+    } else if N >= 4 {
+        fold4(name, 0) == fold4(lower, 0) && fold4(name, N - 4) == fold4(lower, N - 4)
+    } else {
+        name.eq_ignore_ascii_case(lower)
     }
-    (bad != 0, returns)
 }
 
 /// Cuts blanks and tabs off both ends.

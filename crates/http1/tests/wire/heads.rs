@@ -1,0 +1,229 @@
+//! Editing heads.
+
+use bytes::BytesMut;
+use http1::{
+    BufferPool, Connection, Error, Framing, HEAD_BUFFER, Headers, Known, Method, Name, RequestHead,
+};
+
+use crate::support::request;
+
+fn written(head: &RequestHead) -> String {
+    let mut out = BytesMut::new();
+    head.write(b"/", head.framing(), Connection::Unsaid, &mut out)
+        .unwrap();
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn head() -> RequestHead {
+    request(b"GET / HTTP/1.1\r\nHost: h\r\nX-A: 1\r\nCookie: a\r\nx-a:  2 \r\nCookie: b\r\nX-C: 3\r\n\r\n").unwrap().0
+}
+
+#[test]
+fn every_known_name_is_recognised_in_every_case() {
+    for known in Known::ALL {
+        assert_eq!(
+            Known::of(known.name().as_bytes()),
+            *known,
+            "for {}",
+            known.name()
+        );
+        assert_eq!(
+            Known::of(known.name().to_ascii_uppercase().as_bytes()),
+            *known
+        );
+        assert_eq!(known.name().to_ascii_lowercase().as_str().known(), *known);
+        for other in [
+            format!("{}x", known.name()),
+            known.name()[1..].to_owned(),
+            known.name().replace(['o', 'e', 'r', 'i'], "*"),
+        ] {
+            if other != known.name() {
+                assert_eq!(Known::of(other.as_bytes()), Known::Other, "for {other}");
+            }
+        }
+    }
+}
+
+#[test]
+fn reads_first_and_all_values_in_any_case() {
+    let head = head();
+    assert_eq!(head.headers.get("X-a"), Some(&b"1"[..]));
+    assert_eq!(head.headers.get_str(Known::Cookie), Some("a"));
+    assert_eq!(
+        head.headers.get_all("x-A").collect::<Vec<_>>(),
+        [b"1", b"2"]
+    );
+    assert_eq!(
+        head.headers.get_all(&Known::Cookie).collect::<Vec<_>>(),
+        [b"a", b"b"]
+    );
+    assert_eq!(head.headers.get(Known::Via), None);
+    assert!(!head.headers.contains("x-b"));
+    assert_eq!(head.headers.len(), 6);
+}
+
+#[test]
+fn set_replaces_the_first_line_in_its_place_and_drops_the_others() {
+    let mut head = head();
+    head.headers.set("X-A", "new").unwrap();
+    head.headers.set(Known::Cookie, "c").unwrap();
+    head.headers.set("X-New", "4").unwrap();
+    assert_eq!(
+        written(&head),
+        "GET / HTTP/1.1\r\nHost: h\r\nX-A: new\r\nCookie: c\r\nX-C: 3\r\nX-New: 4\r\n\r\n"
+    );
+    assert_eq!(head.headers.get_all(&Known::Cookie).count(), 1);
+}
+
+#[test]
+fn append_and_remove() {
+    let mut head = head();
+    head.headers.append(Known::Cookie, "c").unwrap();
+    head.headers.remove("x-a");
+    assert_eq!(
+        written(&head),
+        "GET / HTTP/1.1\r\nHost: h\r\nCookie: a\r\nCookie: b\r\nX-C: 3\r\nCookie: c\r\n\r\n"
+    );
+    head.headers.remove(Known::Cookie);
+    assert_eq!(head.headers.get(Known::Cookie), None);
+    head.headers.append(Known::Cookie, "d").unwrap();
+    assert_eq!(
+        head.headers.get_all(&Known::Cookie).collect::<Vec<_>>(),
+        [b"d"]
+    );
+    assert_eq!(
+        written(&head),
+        "GET / HTTP/1.1\r\nHost: h\r\nX-C: 3\r\nCookie: d\r\n\r\n"
+    );
+}
+
+#[test]
+fn retain_forgets_the_lines_that_it_drops() {
+    let mut head = head();
+    head.headers
+        .retain(|field| field.value != b"a" && field.value != b"1");
+    assert_eq!(head.headers.get(Known::Cookie), Some(&b"b"[..]));
+    assert_eq!(head.headers.get("x-a"), Some(&b"2"[..]));
+    head.headers.retain(|field| field.known != Known::Cookie);
+    assert_eq!(head.headers.get(Known::Cookie), None);
+}
+
+#[test]
+fn refuses_names_and_values_that_would_break_the_head() {
+    let mut headers = Headers::new();
+    for name in ["", "X A", "X:", "X\r\nY", "é"] {
+        assert_eq!(
+            headers.append(name, "1"),
+            Err(Error::InvalidName),
+            "for {name:?}"
+        );
+    }
+    for value in ["a\r\nX: 1", "a\nb", "\u{0}", "\u{7f}"] {
+        assert_eq!(
+            headers.append("X", value),
+            Err(Error::InvalidValue),
+            "for {value:?}"
+        );
+        assert_eq!(headers.set(Known::Host, value), Err(Error::InvalidValue));
+    }
+    assert_eq!(headers.append(Known::Other, "1"), Err(Error::InvalidName));
+    assert!(headers.is_empty());
+}
+
+#[test]
+fn refuses_to_write_a_target_or_protocol_that_would_break_the_head() {
+    let head = head();
+    let mut out = BytesMut::new();
+    for target in ["", "/ HTTP/1.1\r\nX: 1", "/a b"] {
+        assert_eq!(
+            head.write(
+                target.as_bytes(),
+                Framing::None,
+                Connection::Unsaid,
+                &mut out
+            ),
+            Err(Error::Target)
+        );
+    }
+    let upgrade = Connection::Upgrade(b"a\r\nX: 1");
+    assert_eq!(
+        head.write(b"/", Framing::None, upgrade, &mut out),
+        Err(Error::InvalidValue)
+    );
+}
+
+#[test]
+fn framing_headers_are_made_anew() {
+    let (head, _) = request(b"POST / HTTP/1.1\r\nContent-Length: 5\r\nHost: h\r\nConnection: keep-alive, upgrade\r\nUpgrade: x\r\n\r\n").unwrap();
+    let mut out = BytesMut::new();
+    head.write(
+        b"/",
+        Framing::Chunked,
+        Connection::KeepAliveUpgrade(b"websocket"),
+        &mut out,
+    )
+    .unwrap();
+    assert_eq!(
+        &out[..],
+        b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    );
+}
+
+#[test]
+fn a_head_can_be_made() {
+    let mut head = RequestHead::new(Method::Post, b"/a?b", Framing::Length(1)).unwrap();
+    head.headers.append(Known::Host, "h").unwrap();
+    assert_eq!(
+        (head.path(), head.query(), head.host()),
+        (&b"/a"[..], Some(&b"b"[..]), Some(&b"h"[..]))
+    );
+    let head = RequestHead::new(Method::Get, b"http://h:1", Framing::None).unwrap();
+    assert_eq!((head.path(), head.host()), (&b"/"[..], Some(&b"h:1"[..])));
+    assert_eq!(
+        RequestHead::new(Method::Get, b"a", Framing::None).err(),
+        Some(Error::Target)
+    );
+    assert_eq!(
+        RequestHead::new(Method::Get, b"", Framing::None).err(),
+        Some(Error::Target)
+    );
+}
+
+#[test]
+fn a_debug_print_shows_no_values() {
+    let (head, _) =
+        request(b"GET /?key=s3cret HTTP/1.1\r\nHost: h\r\nAuthorization: s3cret\r\n\r\n").unwrap();
+    let print = format!("{head:?}");
+    assert!(
+        print.contains("Authorization") && !print.contains("s3cret"),
+        "{print}"
+    );
+}
+
+#[test]
+fn the_pool_takes_back_whole_buffers_only() {
+    let pool = BufferPool::new(1);
+    let mut buffer = pool.take_head();
+    assert_eq!(buffer.capacity(), HEAD_BUFFER);
+    buffer.extend_from_slice(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    let start = buffer.as_ptr();
+    let alive = buffer.split_to(10);
+    pool.give(buffer);
+    assert_ne!(
+        pool.take_head().as_ptr(),
+        start,
+        "a part of it was still in use"
+    );
+    drop(alive);
+
+    let mut buffer = pool.take_head();
+    buffer.extend_from_slice(&[b'x'; 100]);
+    let start = buffer.as_ptr();
+    drop(buffer.split_to(50));
+    pool.give(buffer);
+    let again = pool.take_head();
+    assert_eq!(
+        (again.as_ptr(), again.len(), again.capacity()),
+        (start, 0, HEAD_BUFFER)
+    );
+}
