@@ -5,11 +5,12 @@
 //! number of calls, once with a small and once with a large number, and divide the difference.
 
 use std::hint::black_box;
+use std::io::Write;
 use std::time::Instant;
 
 use bytes::BytesMut;
 use http1::{
-    BodyDecoder, BodyEncoder, BufferPool, Connection, Framing, Known, Limits, Method,
+    BodyDecoder, BodyEncoder, BufferPool, Connection, Error, Framing, Known, Limits, Method,
     RequestParser, ResponseParser,
 };
 
@@ -45,110 +46,111 @@ struct Bench {
 
 impl Bench {
     /// What every case does besides what it measures: put bytes into a buffer and take it from the pool and give it back.
-    fn nothing(&mut self) {
+    fn nothing(&mut self) -> Result<(), Error> {
         let mut input = self.pool.take_head();
         input.extend_from_slice(black_box(REQUEST));
         self.pool.give(input);
+        Ok(())
     }
 
-    fn request_parse(&mut self) {
+    fn request_parse(&mut self) -> Result<(), Error> {
         let mut input = self.pool.take_head();
         input.extend_from_slice(black_box(REQUEST));
-        let head = self.request.parse(&mut input, &self.pool).unwrap().unwrap();
+        let head = self
+            .request
+            .parse(&mut input, &self.pool)?
+            .ok_or(Error::Truncated)?;
         black_box(&head);
         head.recycle(&self.pool);
         self.pool.give(input);
+        Ok(())
     }
 
     /// The tokenizer of hyper alone, for comparison.
-    fn httparse(&mut self) {
+    fn httparse(&mut self) -> Result<(), Error> {
         let mut input = self.pool.take_head();
         input.extend_from_slice(black_box(REQUEST));
         let mut headers = [httparse::EMPTY_HEADER; 32];
         let mut theirs = httparse::Request::new(&mut headers);
-        black_box(theirs.parse(&input).unwrap().unwrap());
+        black_box(theirs.parse(&input).is_ok());
         black_box(&theirs);
         self.pool.give(input);
+        Ok(())
     }
 
     /// Parses, edits and writes as the proxy does: one line set, eight added.
-    fn request_forward(&mut self) {
+    fn request_forward(&mut self) -> Result<(), Error> {
         let mut input = self.pool.take_head();
         input.extend_from_slice(black_box(REQUEST));
-        let mut head = self.request.parse(&mut input, &self.pool).unwrap().unwrap();
-        head.strip_hop_by_hop().unwrap();
+        let mut head = self
+            .request
+            .parse(&mut input, &self.pool)?
+            .ok_or(Error::Truncated)?;
+        head.strip_hop_by_hop()?;
         let headers = &mut head.headers;
-        headers.set(Known::Host, "10.0.0.17:8080").unwrap();
-        headers.set(Known::XForwardedFor, "203.0.113.7").unwrap();
-        headers.set(Known::XForwardedProto, "https").unwrap();
-        headers
-            .set(Known::XForwardedHost, "shop.example.com")
-            .unwrap();
-        headers.set(Known::XForwardedPort, "443").unwrap();
-        headers
-            .set(Known::XForwardedPath, "/api/v1/orders/8812")
-            .unwrap();
-        headers.set(Known::XRealIp, "203.0.113.7").unwrap();
-        headers.set(Known::Via, "1.1 silverback/0.1.0").unwrap();
-        headers
-            .set(Known::XKongRequestId, "0123456789abcdef0123456789abcdef")
-            .unwrap();
+        headers.set(Known::Host, "10.0.0.17:8080")?;
+        headers.set(Known::XForwardedFor, "203.0.113.7")?;
+        headers.set(Known::XForwardedProto, "https")?;
+        headers.set(Known::XForwardedHost, "shop.example.com")?;
+        headers.set(Known::XForwardedPort, "443")?;
+        headers.set(Known::XForwardedPath, "/api/v1/orders/8812")?;
+        headers.set(Known::XRealIp, "203.0.113.7")?;
+        headers.set(Known::Via, "1.1 silverback/0.1.0")?;
+        headers.set(Known::XKongRequestId, "0123456789abcdef0123456789abcdef")?;
         self.out.clear();
         head.write(
             b"/v1/orders/8812?include=lines",
             head.framing(),
             Connection::KeepAlive,
             &mut self.out,
-        )
-        .unwrap();
+        )?;
         head.recycle(&self.pool);
         self.pool.give(input);
+        Ok(())
     }
 
-    fn response_forward(&mut self) {
+    fn response_forward(&mut self) -> Result<(), Error> {
         let mut input = self.pool.take_head();
         input.extend_from_slice(black_box(RESPONSE));
         let mut head = self
             .response
-            .parse(&mut input, &self.pool)
-            .unwrap()
-            .unwrap();
+            .parse(&mut input, &self.pool)?
+            .ok_or(Error::Truncated)?;
         head.strip_hop_by_hop();
         let headers = &mut head.headers;
-        headers.set(Known::Via, "1.1 silverback/0.1.0").unwrap();
-        headers.set(Known::XKongUpstreamLatency, "3").unwrap();
-        headers.set(Known::XKongProxyLatency, "0").unwrap();
-        headers
-            .set(Known::XKongRequestId, "0123456789abcdef0123456789abcdef")
-            .unwrap();
+        headers.set(Known::Via, "1.1 silverback/0.1.0")?;
+        headers.set(Known::XKongUpstreamLatency, "3")?;
+        headers.set(Known::XKongProxyLatency, "0")?;
+        headers.set(Known::XKongRequestId, "0123456789abcdef0123456789abcdef")?;
         self.out.clear();
         head.write(
             head.framing(&Method::Get),
             Connection::KeepAlive,
             &mut self.out,
-        )
-        .unwrap();
+        )?;
         head.recycle(&self.pool);
         self.pool.give(input);
+        Ok(())
     }
 
     /// 64 KiB in chunks of 8 KiB: decoded, and encoded as one chunk.
-    fn chunked_64k(&mut self) {
+    fn chunked_64k(&mut self) -> Result<(), Error> {
         let mut wire = self.pool.take_body();
         let mut encoder = BodyEncoder::new(Framing::Chunked);
         for piece in self.payload.chunks(8 * 1024) {
-            encoder.encode(piece, &mut wire).unwrap();
+            encoder.encode(piece, &mut wire)?;
         }
-        encoder.finish(None, &mut wire).unwrap();
+        encoder.finish(None, &mut wire)?;
         let mut payload = self.pool.take_body();
         let mut decoder = BodyDecoder::new(Framing::Chunked, &Limits::default());
-        assert!(decoder.decode_into(&mut wire, &mut payload).unwrap());
+        black_box(decoder.decode_into(&mut wire, &mut payload)?);
         self.pool.give(payload);
         self.pool.give(wire);
+        Ok(())
     }
 }
 
-type Case = (&'static str, fn(&mut Bench));
+type Case = (&'static str, fn(&mut Bench) -> Result<(), Error>);
 
 const CASES: &[Case] = &[
     ("nothing", Bench::nothing),
@@ -159,7 +161,7 @@ const CASES: &[Case] = &[
     ("chunked_64k", Bench::chunked_64k),
 ];
 
-fn main() {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut bench = Bench {
         pool: BufferPool::default(),
         request: RequestParser::new(Limits::default()),
@@ -181,8 +183,10 @@ fn main() {
         }
         let start = Instant::now();
         for _ in 0..calls {
-            case(&mut bench);
+            case(&mut bench)?;
         }
-        println!("{name}: {} ns", start.elapsed().as_nanos() / calls as u128);
+        let nanoseconds = start.elapsed().as_nanos() / calls.max(1) as u128;
+        writeln!(std::io::stdout(), "{name}: {nanoseconds} ns")?;
     }
+    Ok(())
 }

@@ -19,6 +19,7 @@ pub const BODY_BUFFER: usize = 64 * 1024;
 pub struct BufferPool {
     heads: RefCell<Vec<BytesMut>>,
     bodies: RefCell<Vec<BytesMut>>,
+    #[allow(clippy::vec_box, reason = "the boxes themselves are reused")]
     indexes: RefCell<Vec<Box<Index>>>,
     keep: usize,
 }

@@ -114,7 +114,7 @@ impl Chunked {
 
     fn next(&mut self, byte: u8) -> Result<State, Error> {
         let state = match (self.state, byte) {
-            (State::Size { digits, .. }, b'\r') if digits == 0 => return Err(Error::Chunk),
+            (State::Size { digits: 0, .. }, b'\r') => return Err(Error::Chunk),
             (State::Size { size, .. }, b'\r') => State::SizeEnd { size },
             (State::Size { digits, size }, b' ' | b'\t' | b';') if digits > 0 => {
                 self.extension(size, byte)?
