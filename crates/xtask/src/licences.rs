@@ -21,6 +21,7 @@ const ACCEPTED: &[&str] = &[
     "BSL-1.0",
     "CDLA-Permissive-2.0",
     "MPL-2.0",
+    "MPL-2.0+",
     "MIT-0",
 ];
 

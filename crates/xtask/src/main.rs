@@ -1,5 +1,6 @@
 //! The project's own commands: `cargo xtask COMMAND`. Nothing has to be installed for them.
 
+mod bench;
 mod conformance;
 mod documents;
 mod layers;
@@ -20,7 +21,7 @@ usage: cargo xtask COMMAND
   gen             write the generated documents (docs/settings.md, docs/openapi.json, ...)
   schemathesis    test the Admin API of a node against its own OpenAPI document
   conformance     replay Kong's recorded answers against a node [--release] [--only TEXT] [--verbose]
-  bench           compare CPU time and memory with nginx's [--quick]
+  bench           compare CPU time and memory with nginx's [--quick] [--binary FILE] [--output FILE]
 ";
 
 fn main() -> anyhow::Result<()> {
@@ -33,6 +34,7 @@ fn main() -> anyhow::Result<()> {
         "gen" => documents::write(),
         "schemathesis" => schemathesis::run(),
         "conformance" => conformance::run(&rest),
+        "bench" => bench::run(&rest),
         "" | "help" | "--help" | "-h" => {
             steps::say(USAGE);
             Ok(())

@@ -68,7 +68,8 @@ impl Drop for Node {
     }
 }
 
-fn free_ports<const N: usize>() -> anyhow::Result<[u16; N]> {
+/// Ports that were free a moment ago.
+pub fn free_ports<const N: usize>() -> anyhow::Result<[u16; N]> {
     let mut ports = [0; N];
     let mut held = Vec::new();
     for port in &mut ports {

@@ -16,11 +16,11 @@ const PROGRAMS: [(&str, &str); 6] = [
 ];
 
 /// What only the benchmarks need.
-#[expect(dead_code, reason = "the benchmark comes next")]
-pub const BENCH_PROGRAMS: [(&str, &str); 3] = [
+pub const BENCH_PROGRAMS: [(&str, &str); 4] = [
     ("wrk", "wrk"),
     ("h2load", "nghttp2-client"),
     ("taskset", "util-linux"),
+    ("openssl", "openssl"),
 ];
 
 /// Installs the packages of the programs that cannot be found.

@@ -51,6 +51,9 @@ pub fn run() -> anyhow::Result<()> {
                 "--suppress-health-check",
                 "all",
                 "--generation-deterministic",
+                "--continue-on-failure",
+                "--checks",
+                CHECKS,
             ])
             .current_dir(folder.path()),
     )

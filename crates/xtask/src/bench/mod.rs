@@ -1,0 +1,88 @@
+//! `cargo xtask bench`: Silverback beside Debian's nginx, on the same machine, in the same minutes.
+//!
+//! Each gateway has one worker and is pinned to the first core; the upstream and the load generator share the second.
+//! Rounds are interleaved (nginx, Silverback, nginx, ...), so that whatever else the machine does hits both, and the
+//! medians are compared. What is compared is CPU time for each request, which a busy machine disturbs least.
+
+mod cases;
+mod clients;
+mod gateway;
+mod load;
+mod memory;
+mod process;
+mod report;
+mod routes;
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::bail;
+
+use crate::packages;
+use crate::steps::{binary, cargo, run as run_command, say};
+
+/// How long and how often is measured.
+struct Plan {
+    round: Duration,
+    rounds: usize,
+    /// The routes of the large configuration.
+    routes: usize,
+    idle_clients: usize,
+    silverback: PathBuf,
+}
+
+const QUICK: &str = "--quick";
+const BINARY: &str = "--binary";
+const OUTPUT: &str = "--output";
+
+/// Measures everything and prints Markdown tables; `--output FILE` writes them to a file as well.
+pub fn run(args: &[String]) -> anyhow::Result<()> {
+    let mut plan = Plan {
+        round: Duration::from_secs(4),
+        rounds: 7,
+        routes: 100_000,
+        idle_clients: 10_000,
+        silverback: binary("release", "silverback"),
+    };
+    let mut build = true;
+    let mut output = None;
+    let mut left = args.iter();
+    while let Some(arg) = left.next() {
+        match (arg.as_str(), left.as_slice().first()) {
+            (QUICK, _) => {
+                plan.round = Duration::from_secs(1);
+                plan.rounds = 3;
+            }
+            (BINARY, Some(path)) => {
+                plan.silverback = PathBuf::from(path);
+                build = false;
+                left.next();
+            }
+            (OUTPUT, Some(path)) => {
+                output = Some(PathBuf::from(path));
+                left.next();
+            }
+            _ => bail!("bench takes {QUICK}, {BINARY} FILE and {OUTPUT} FILE, not {arg:?}"),
+        }
+    }
+    packages::install(&packages::BENCH_PROGRAMS)?;
+    if build {
+        run_command(
+            "build",
+            cargo().args(["build", "--release", "--quiet", "--package", "silverback"]),
+        )?;
+    }
+    let folder = tempfile::tempdir()?;
+    let upstream = gateway::Upstream::start(folder.path())?;
+    let mut report = report::Report::new();
+    cases::measure(&plan, &upstream, folder.path(), &mut report)?;
+    memory::measure(&plan, &upstream, folder.path(), &mut report)?;
+    routes::measure(&plan, &upstream, folder.path(), &mut report)?;
+    let text = report.markdown();
+    say(&text);
+    if let Some(path) = output {
+        fs::write(path, text)?;
+    }
+    Ok(())
+}

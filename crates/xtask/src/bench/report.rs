@@ -1,0 +1,138 @@
+//! The tables.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use crate::bench::cases::Rounds;
+
+/// What was measured, as Markdown.
+pub struct Report {
+    cases: String,
+    memory: String,
+    routes: String,
+}
+
+impl Report {
+    /// Nothing measured yet.
+    pub fn new() -> Report {
+        Report {
+            cases: String::new(),
+            memory: String::new(),
+            routes: String::new(),
+        }
+    }
+
+    /// Adds a kind of request: nginx's rounds, then Silverback's.
+    pub fn case(&mut self, title: &str, [nginx, ours]: &[Rounds; 2], goal: f64) {
+        let ratio = ours.cpu() / nginx.cpu();
+        row(
+            &mut self.cases,
+            &[
+                title.to_owned(),
+                format!("{:.1}", nginx.cpu()),
+                format!("{:.1}", ours.cpu()),
+                format!("{ratio:.2}"),
+                format!("{goal:.2}"),
+                verdict(ratio <= goal),
+                format!("{:.2}", nginx.p99()),
+                format!("{:.2}", ours.p99()),
+                format!("{:.0}", nginx.rate()),
+                format!("{:.0}", ours.rate()),
+            ],
+        );
+    }
+
+    /// Adds resident memory in bytes; the goal is in MiB.
+    pub fn memory(&mut self, title: &str, nginx: Option<u64>, ours: u64, goal: u64) {
+        let mib = |bytes: u64| format!("{:.1}", bytes as f64 / 1024.0 / 1024.0);
+        let met = ours <= goal * 1024 * 1024;
+        row(
+            &mut self.memory,
+            &[
+                title.to_owned(),
+                nginx.map_or("–".to_owned(), mib),
+                mib(ours),
+                goal.to_string(),
+                verdict(met),
+            ],
+        );
+    }
+
+    /// Adds the cost of many routes: the rounds with one, then those with many.
+    pub fn routes(&mut self, count: usize, [one, many]: &[Rounds; 2]) {
+        let ratio = many.cpu() / one.cpu();
+        self.fact(
+            &format!("CPU time with {count} routes, with one = 1"),
+            &format!("{ratio:.2} ({:.1} and {:.1} µs)", many.cpu(), one.cpu()),
+            "1.10",
+            ratio <= 1.1,
+        );
+    }
+
+    /// Adds the time from the start of the process until it serves.
+    pub fn startup(&mut self, routes: usize, time: Duration) {
+        self.fact(
+            &format!("Start with {routes} routes"),
+            &format!("{:.2} s", time.as_secs_f64()),
+            "1 s",
+            time <= Duration::from_secs(1),
+        );
+    }
+
+    /// Adds the longest time that a request took without and with routes being added.
+    pub fn changes(&mut self, quiet: Duration, changing: Duration) {
+        let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+        self.fact(
+            "Longest request while routes are added",
+            &format!(
+                "{:.1} ms (otherwise {:.1} ms)",
+                milliseconds(changing),
+                milliseconds(quiet)
+            ),
+            "10 ms",
+            changing <= Duration::from_millis(10),
+        );
+    }
+
+    fn fact(&mut self, title: &str, value: &str, goal: &str, met: bool) {
+        row(
+            &mut self.routes,
+            &[
+                title.to_owned(),
+                value.to_owned(),
+                goal.to_owned(),
+                verdict(met),
+            ],
+        );
+    }
+
+    /// The tables.
+    pub fn markdown(&self) -> String {
+        format!(
+            "CPU time in microseconds for each request, latency in milliseconds; medians of interleaved rounds.\n\n\
+             | request | nginx CPU | Silverback CPU | ratio | goal | met | nginx p99 | Silverback p99 | nginx req/s | Silverback req/s |\n\
+             | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n{}\n\
+             Resident memory in MiB.\n\n\
+             | state | nginx | Silverback | goal | met |\n| --- | --- | --- | --- | --- |\n{}\n\
+             Many routes.\n\n\
+             | what | value | goal | met |\n| --- | --- | --- | --- |\n{}",
+            self.cases, self.memory, self.routes
+        )
+    }
+}
+
+fn verdict(met: bool) -> String {
+    if met { "yes" } else { "no" }.to_owned()
+}
+
+fn row(table: &mut String, cells: &[String]) {
+    // Writing to a string does not fail.
+    let _ = writeln!(table, "| {} |", cells.join(" | "));
+}
+
+/// The value in the middle; of an even number of values the higher one of the middle.
+pub fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+}
