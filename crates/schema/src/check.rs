@@ -288,7 +288,8 @@ pub(crate) fn run(
     if !all_valid && !check.runs_with_invalid_fields() {
         return;
     }
-    if !any_present && !(check.runs_with_missing_fields() && full) {
+    let runs_on_nothing = check.runs_with_missing_fields() && full;
+    if !any_present && !runs_on_nothing {
         return;
     }
     if !missing.is_empty() {

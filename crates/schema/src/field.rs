@@ -458,7 +458,7 @@ impl Field {
         self.rule(Rule::MatchNone(with_errors(patterns)))
     }
 
-    /// Matches at least one Lua pattern. Without an error of its own the message is empty, as in conditions.
+    /// Matches at least one Lua pattern; the error may be left out, as in conditions.
     #[must_use]
     pub fn match_any(self, patterns: &[&'static str], error: Option<&'static str>) -> Self {
         self.rule(Rule::MatchAny {

@@ -27,8 +27,14 @@ impl Schema {
 }
 
 impl Subschema {
-    /// The body of `GET /schemas/plugins/NAME` or `GET /schemas/vaults/NAME`.
+    /// The body of `GET /schemas/plugins/NAME` or `GET /schemas/vaults/NAME`, as a node that has been in use for a
+    /// while prints it.
     pub fn to_json(&self) -> Value {
+        shape_to_json(&self.shape, Implied::Shown)
+    }
+
+    /// The declaration and nothing else, as a node that has just started prints it.
+    pub fn declared_json(&self) -> Value {
         shape_to_json(&self.shape, Implied::Hidden)
     }
 }

@@ -38,6 +38,9 @@ pub use shorthand::Shorthand;
 /// One entity as JSON: every declared field is present once it has been prepared, absent values as `null`.
 pub type Record = serde_json::Map<String, serde_json::Value>;
 
+/// Rewrites what a user sent, or refuses it.
+pub type Rewrite = fn(&mut Record) -> Result<(), Violations>;
+
 /// The declaration of one entity.
 #[derive(Debug)]
 pub struct Schema {
@@ -73,7 +76,7 @@ pub struct Schema {
     /// Values that are computed from others when a record is written.
     pub transformations: Vec<Transformation>,
     /// A rewrite of the input before anything else looks at it, where the declaration cannot say it otherwise.
-    pub rewrite: Option<fn(&mut Record) -> Result<(), Violations>>,
+    pub rewrite: Option<Rewrite>,
 }
 
 /// The field that chooses a [`Subschema`], and where to look the choice up.
@@ -204,3 +207,6 @@ impl Subschema {
         self
     }
 }
+
+#[cfg(test)]
+mod tests;

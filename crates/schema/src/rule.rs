@@ -137,8 +137,12 @@ impl Rule {
             Self::LenMin(least) => format!("length must be at least {least}"),
             Self::LenMax(most) => format!("length must be at most {most}"),
             Self::StartsWith(start) => format!("should start with: {start}"),
-            Self::NotMatch(_) | Self::Match(_) => format!("invalid value: {}", display(value)),
-            Self::MatchAny { error, .. } => error.unwrap_or_default().to_owned(),
+            Self::NotMatch(_) | Self::Match(_) | Self::MatchAny { error: None, .. } => {
+                format!("invalid value: {}", display(value))
+            }
+            Self::MatchAny {
+                error: Some(error), ..
+            } => (*error).to_owned(),
             Self::Contains(wanted) => format!("expected to contain: {}", display(wanted)),
             Self::MatchNone(_)
             | Self::MatchAll(_)
