@@ -135,3 +135,6 @@ pub fn all() -> &'static [Schema] {
 pub fn get(name: &str) -> Option<&'static Schema> {
     for_flavor(RouterFlavor::default()).get(name)
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,10 @@ use serde_json::Value;
 
 use crate::fields::text;
 
+/// How many `&&` and `||` an expression may have, and how deep its parentheses may be nested.
+const MAX_OPERATORS: usize = 1000;
+const MAX_DEPTH: usize = 200;
+
 /// Says why a route cannot be matched.
 pub(super) fn check(route: &Record) -> Result<(), String> {
     verdict(route).map_err(|reason| format!("Router Expression failed validation: {reason}"))
@@ -61,12 +65,38 @@ fn verdict(route: &Record) -> Result<(), String> {
             "cannot set 'priority' with {OTHER_NAMES} simultaneously"
         ));
     }
-    validate(&amended_expression(route), is_stream(route))
+    let fields = if is_stream(route) {
+        &STREAM_FIELDS
+    } else {
+        &HTTP_FIELDS
+    };
+    match route.get("expression").filter(|_| has_expression) {
+        Some(expression) => validate(&amended(text(expression)), fields),
+        None => validate_fields(route, fields),
+    }
 }
 
-fn validate(expression: &str, stream: bool) -> Result<(), String> {
+/// Fields that stand for a short expression are validated as that expression, so that an error shows all of it; the
+/// alternatives of a longer one are validated each by itself, since the parser needs stack for each of them.
+fn validate_fields(route: &Record, fields: &Schema) -> Result<(), String> {
+    let terms = terms(route);
+    if terms
+        .iter()
+        .map(|term| term.alternatives.len())
+        .sum::<usize>()
+        <= MAX_OPERATORS / 2
+    {
+        let terms: Vec<_> = terms.iter().map(ToString::to_string).collect();
+        return validate(&terms.join(" && "), fields);
+    }
+    let mut alternatives = terms.iter().flat_map(|term| &term.alternatives);
+    alternatives.try_for_each(|alternative| validate(&format!("({alternative})"), fields))
+}
+
+fn validate(expression: &str, schema: &Schema) -> Result<(), String> {
+    check_size(expression)?;
     let parsed = parse(expression).map_err(|error| error.to_string())?;
-    parsed.validate(if stream { &STREAM_FIELDS } else { &HTTP_FIELDS })?;
+    parsed.validate(schema)?;
     let mut fields = HashMap::new();
     parsed.add_to_counter(&mut fields);
     let segments = fields
@@ -76,6 +106,30 @@ fn validate(expression: &str, stream: bool) -> Result<(), String> {
         return Ok(());
     }
     Err("illformed http.path.segments.* field".to_owned())
+}
+
+/// Refuses what would take the parser more stack than a thread has.
+fn check_size(expression: &str) -> Result<(), String> {
+    let operators = expression.matches("&&").count() + expression.matches("||").count();
+    if operators > MAX_OPERATORS {
+        return Err(format!(
+            "at most {MAX_OPERATORS} logical operators are allowed in an expression"
+        ));
+    }
+    let mut depth = 0_usize;
+    for byte in expression.bytes() {
+        match byte {
+            b'(' => depth += 1,
+            b')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return Err(format!(
+                "at most {MAX_DEPTH} nested parentheses are allowed in an expression"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// `len`, one index, or a range of indexes as in `0_2`.
@@ -137,45 +191,76 @@ fn is_stream(route: &Record) -> bool {
     matches!(first, Some("tcp" | "udp" | "tls" | "tls_passthrough"))
 }
 
-/// The expression of a route with the deprecated `net.port` spelled as it is now.
-fn amended_expression(route: &Record) -> String {
-    let Some(expression) = route
-        .get("expression")
-        .filter(|expression| !expression.is_null())
-    else {
-        return expression_of_fields(route);
-    };
+/// An expression with the deprecated `net.port` spelled as it is now.
+fn amended(expression: &str) -> String {
     static NET_PORT: LazyLock<Option<regex::Regex>> =
         LazyLock::new(|| regex::Regex::new(r"net\.port(\s*[=><!])").ok());
     match &*NET_PORT {
         Some(pattern) => pattern
-            .replace_all(text(expression), "net.dst.port$1")
+            .replace_all(expression, "net.dst.port$1")
             .into_owned(),
-        None => text(expression).to_owned(),
+        None => expression.to_owned(),
     }
 }
 
-fn expression_of_fields(route: &Record) -> String {
+/// What one field of a route stands for: at least one of its alternatives must hold.
+struct Term {
+    /// A condition under which the field does not matter.
+    unless: Option<&'static str>,
+    alternatives: Vec<String>,
+}
+
+impl std::fmt::Display for Term {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let alternatives = self.alternatives.join(" || ");
+        match self.unless {
+            Some(condition) => write!(formatter, "({condition} || ({alternatives}))"),
+            None => write!(formatter, "({alternatives})"),
+        }
+    }
+}
+
+/// All of these must hold for the route to match.
+fn terms(route: &Record) -> Vec<Term> {
     let stream = is_stream(route);
     let mut terms = Vec::new();
-    if let Some(snis) = alternatives(texts(route, "snis").map(sni)) {
-        let protocol = if stream { "tls" } else { "https" };
-        terms.push(format!("(net.protocol != r#\"{protocol}\"# || {snis})"));
-    }
-    terms.extend(alternatives(
-        list(route, "sources").filter_map(|endpoint| net("src", endpoint)),
-    ));
-    terms.extend(alternatives(
-        list(route, "destinations").filter_map(|endpoint| net("dst", endpoint)),
-    ));
+    let mut add = |unless: Option<&'static str>, alternatives: Vec<String>| {
+        if !alternatives.is_empty() {
+            terms.push(Term {
+                unless,
+                alternatives,
+            });
+        }
+    };
+    let no_tls = if stream {
+        r##"net.protocol != r#"tls"#"##
+    } else {
+        r##"net.protocol != r#"https"#"##
+    };
+    add(Some(no_tls), texts(route, "snis").map(sni).collect());
+    add(
+        None,
+        list(route, "sources")
+            .filter_map(|endpoint| net("src", endpoint))
+            .collect(),
+    );
+    add(
+        None,
+        list(route, "destinations")
+            .filter_map(|endpoint| net("dst", endpoint))
+            .collect(),
+    );
     if stream {
-        return terms.join(" && ");
+        return terms;
     }
-    terms.extend(alternatives(
-        texts(route, "methods").map(|method| format!("http.method == {}", quote(method))),
-    ));
-    terms.extend(alternatives(texts(route, "hosts").map(host)));
-    terms.extend(alternatives(texts(route, "paths").map(path)));
+    add(
+        None,
+        texts(route, "methods")
+            .map(|method| format!("http.method == {}", quote(method)))
+            .collect(),
+    );
+    add(None, texts(route, "hosts").map(host).collect());
+    add(None, texts(route, "paths").map(path).collect());
     for (name, values) in route
         .get("headers")
         .and_then(Value::as_object)
@@ -187,14 +272,12 @@ fn expression_of_fields(route: &Record) -> String {
             .into_iter()
             .flatten()
             .map(|value| header(name, text(value)));
-        terms.push(format!("({})", values.collect::<Vec<_>>().join(" || ")));
+        terms.push(Term {
+            unless: None,
+            alternatives: values.collect(),
+        });
     }
-    terms.join(" && ")
-}
-
-fn alternatives(terms: impl Iterator<Item = String>) -> Option<String> {
-    let terms: Vec<_> = terms.collect();
-    (!terms.is_empty()).then(|| format!("({})", terms.join(" || ")))
+    terms
 }
 
 fn list<'a>(route: &'a Record, name: &str) -> impl Iterator<Item = &'a Value> {

@@ -94,10 +94,6 @@ fn matching_fields(schema: Schema, flavor: RouterFlavor) -> Schema {
     } else {
         fields::wildcard_host("")
     };
-    let header = fields::header_name("").match_none(&[(
-        "^[Hh][Oo][Ss][Tt]$",
-        "cannot contain 'host' header, which must be specified in the 'hosts' attribute",
-    )]);
     let schema = schema
         .field_as(
             "snis",
@@ -108,13 +104,7 @@ fn matching_fields(schema: Schema, flavor: RouterFlavor) -> Schema {
         .field_as("methods", methods())
         .field_as("hosts", hosts())
         .field_as("paths", paths(flavor))
-        .field_as(
-            "headers",
-            fields::headers(
-                "Headers that requests must have, with their values.",
-                header,
-            ),
-        )
+        .field_as("headers", headers())
         .field_as(
             "regex_priority",
             Field::integer(
@@ -201,6 +191,14 @@ fn paths(flavor: RouterFlavor) -> Field {
         "Prefixes of the paths of the requests, or regular expressions after a ~.",
         path,
     )
+}
+
+fn headers() -> Field {
+    let name = fields::header_name("").match_none(&[(
+        "^[Hh][Oo][Ss][Tt]$",
+        "cannot contain 'host' header, which must be specified in the 'hosts' attribute",
+    )]);
+    fields::headers("Headers that requests must have, with their values.", name)
 }
 
 fn checks(flavor: RouterFlavor) -> Vec<Check> {
@@ -326,7 +324,7 @@ fn stream(flavor: RouterFlavor) -> Subschema {
         .field_as(
             "headers",
             forbidden(
-                fields::headers("", Field::string("")),
+                headers(),
                 "cannot set 'headers' when 'protocols' is 'tcp', 'tls', 'tls_passthrough' or 'udp'",
             ),
         )
