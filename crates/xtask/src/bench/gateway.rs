@@ -43,7 +43,6 @@ impl Upstream {
 
 /// A gateway under test.
 pub struct Gateway {
-    pub name: &'static str,
     pub process: Process,
     pub http: u16,
     pub https: u16,
@@ -71,7 +70,6 @@ pub fn nginx(folder: &Path, upstream: &Upstream) -> anyhow::Result<Gateway> {
     let mut process = start_nginx(&folder, GATEWAY_CORE, &server, http)?;
     let startup = process.wait_until(|| accepts(https), &folder.join("log"))?;
     Ok(Gateway {
-        name: "nginx",
         process,
         http,
         https,
@@ -83,7 +81,7 @@ pub fn nginx(folder: &Path, upstream: &Upstream) -> anyhow::Result<Gateway> {
 fn start_nginx(folder: &Path, core: usize, server: &str, port: u16) -> anyhow::Result<Process> {
     let configuration = folder.join("nginx.conf");
     let text = format!(
-        "daemon off; worker_processes 1; worker_rlimit_nofile 20000; pid {0}/pid; error_log {0}/error.log crit;
+        "daemon off; user root; worker_processes 1; worker_rlimit_nofile 20000; pid {0}/pid; error_log {0}/error.log crit;
          events {{ worker_connections 19000; }}
          http {{ access_log off; keepalive_requests 1000000; keepalive_timeout 300s; sendfile on; tcp_nopush on;
          client_body_temp_path {0}/body; proxy_temp_path {0}/proxy; fastcgi_temp_path {0}/fastcgi;
@@ -141,7 +139,6 @@ pub fn silverback(
         || accepts(http) && accepts(https) && (!with_admin || accepts(admin)) && is_ready(status);
     let startup = process.wait_until(ready, &log)?;
     Ok(Gateway {
-        name: "Silverback",
         process,
         http,
         https,

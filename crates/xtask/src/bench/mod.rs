@@ -14,11 +14,13 @@ mod report;
 mod routes;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::bail;
 
+use crate::bench::gateway::Upstream;
+use crate::bench::report::Report;
 use crate::packages;
 use crate::steps::{binary, cargo, run as run_command, say};
 
@@ -74,15 +76,25 @@ pub fn run(args: &[String]) -> anyhow::Result<()> {
         )?;
     }
     let folder = tempfile::tempdir()?;
-    let upstream = gateway::Upstream::start(folder.path())?;
-    let mut report = report::Report::new();
-    cases::measure(&plan, &upstream, folder.path(), &mut report)?;
-    memory::measure(&plan, &upstream, folder.path(), &mut report)?;
-    routes::measure(&plan, &upstream, folder.path(), &mut report)?;
+    let upstream = Upstream::start(folder.path())?;
+    let mut report = Report::new();
+    let measured = measure_all(&plan, &upstream, folder.path(), &mut report);
     let text = report.markdown();
     say(&text);
     if let Some(path) = output {
         fs::write(path, text)?;
     }
-    Ok(())
+    measured
+}
+
+/// Measures one group after the other; what was measured before a failure is in the report.
+fn measure_all(
+    plan: &Plan,
+    upstream: &Upstream,
+    folder: &Path,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    cases::measure(plan, upstream, folder, report)?;
+    memory::measure(plan, upstream, folder, report)?;
+    routes::measure(plan, upstream, folder, report)
 }
