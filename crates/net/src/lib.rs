@@ -17,6 +17,8 @@ pub mod listen;
 pub mod pool;
 pub mod proxy_protocol;
 mod stream;
+#[cfg(test)]
+mod test_support;
 pub mod tls;
 
 pub use error::{ConnectError, ConnectFailure, Error, HandshakeError, ResolveError, Result};

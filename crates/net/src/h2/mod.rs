@@ -72,7 +72,10 @@ impl From<h2::Error> for Error {
 impl Error {
     /// This one stream was reset, and not the connection; [`Error::is_refused`] says if the request may be sent again.
     pub fn is_reset(&self) -> bool {
-        matches!(self, Self::Protocol(LibraryError(error)) if error.is_reset())
+        match self {
+            Self::Protocol(LibraryError(error)) => error.reason().is_some() && !error.is_go_away(),
+            Self::Unresponsive => false,
+        }
     }
 
     /// The peer guarantees that it has not processed the request (REFUSED_STREAM, or an orderly GOAWAY that names an

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, net};
 
 use nix::sys::socket::setsockopt;
-use nix::{setsockopt_impl, sockopt_impl};
+use nix::{getsockopt_impl, setsockopt_impl, sockopt_impl};
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 
 use super::{KeepAlive, ListenAddress, ListenSpec};
@@ -22,7 +22,7 @@ const UNIX_MODE: u32 = 0o666;
 
 sockopt_impl!(
     /// TCP_DEFER_ACCEPT, in seconds; 0 turns it off.
-    TcpDeferAccept, SetOnly, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, u32
+    TcpDeferAccept, Both, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, u32
 );
 
 /// A listening socket. The socket file of a unix socket goes when the last owner drops it.

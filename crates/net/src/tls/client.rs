@@ -106,6 +106,11 @@ impl ClientTls {
         })))
     }
 
+    #[cfg(test)]
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The settings that this was made from.
     pub fn settings(&self) -> &ClientTlsSettings {
         &self.0.settings
@@ -197,5 +202,10 @@ impl ClientTlsCache {
         let made = ClientTls::new(settings)?;
         known.insert(made.0.settings.clone(), Arc::downgrade(&made.0));
         Ok(made)
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.lock().len()
     }
 }

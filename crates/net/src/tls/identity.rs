@@ -40,6 +40,13 @@ impl ServerIdentity {
     pub(super) fn keys(&self) -> Arc<Keys> {
         Arc::clone(&self.0)
     }
+
+    /// The pairs with RSA ones first, for servers whose TLS 1.2 suites all sign with RSA.
+    pub(super) fn keys_rsa_first(&self) -> Arc<Keys> {
+        let mut pairs = self.0.0.clone();
+        pairs.sort_by_key(|pair| pair.key.algorithm() != SignatureAlgorithm::RSA);
+        Arc::new(Keys(pairs))
+    }
 }
 
 impl ResolvesServerCert for Keys {

@@ -103,6 +103,8 @@ pub struct ServerTls {
     selection: ciphers::Selection,
     provider: Arc<rustls::crypto::CryptoProvider>,
     prefer_server_ciphers: bool,
+    /// Whether TLS 1.2 is on, and none of its suites signs with ECDSA.
+    rsa_only: bool,
     tickets: Option<Arc<dyn ProducesTickets>>,
     sessions: Arc<dyn StoresServerSessions>,
     /// Configurations for clients that are not asked for a certificate, without and with HTTP/2. Each handshake clones
@@ -148,10 +150,21 @@ impl ServerTls {
             Ok(config)
         };
         let templates = [template(false)?, template(true)?];
+        let mut tls12 = selection
+            .provider
+            .cipher_suites
+            .iter()
+            .filter_map(|suite| match suite {
+                rustls::SupportedCipherSuite::Tls12(suite) => Some(suite),
+                rustls::SupportedCipherSuite::Tls13(_) => None,
+            });
+        let rsa_only = selection.versions.contains(&TlsVersion::Tls12)
+            && tls12.all(|suite| suite.sign.iter().all(|scheme| !is_ecdsa(*scheme)));
         Ok(Arc::new(Self {
             selection,
             provider,
             prefer_server_ciphers: settings.prefer_server_ciphers,
+            rsa_only,
             tickets,
             sessions,
             templates,
@@ -225,7 +238,12 @@ impl ServerTls {
     }
 
     fn config(&self, choice: &ServerChoice, http2: bool) -> Result<ServerConfig, rustls::Error> {
-        let keys: Arc<Keys> = choice.identity.keys();
+        let identity = &choice.identity;
+        let keys: Arc<Keys> = if self.rsa_only {
+            identity.keys_rsa_first()
+        } else {
+            identity.keys()
+        };
         match &choice.client_certificates {
             ClientCertificates::Ignore => {
                 let mut config = self.templates[usize::from(http2)].clone();
@@ -252,6 +270,16 @@ impl ServerTls {
             }
         }
     }
+}
+
+fn is_ecdsa(scheme: rustls::SignatureScheme) -> bool {
+    use rustls::SignatureScheme as Scheme;
+    matches!(
+        scheme,
+        Scheme::ECDSA_NISTP256_SHA256
+            | Scheme::ECDSA_NISTP384_SHA384
+            | Scheme::ECDSA_NISTP521_SHA512
+    )
 }
 
 /// What is offered by ALPN; clients that know neither are refused, as nginx refuses them.
