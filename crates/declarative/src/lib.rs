@@ -1,1 +1,47 @@
-//! To be written.
+//! Kong's declarative configuration: YAML or JSON in the formats 1.1, 2.1 and 3.0, to records and back.
+//!
+//! [`Document`] is the text as a bounded tree, [`Document::parse`] makes a [`Config`] of it: nested entities become
+//! records of their own, references by name become ids, missing ids are derived from what the record says, so that
+//! loading the same text twice gives the same records.
+//! [`export`] writes what a store holds, [`last_good`] keeps the newest valid configuration on disk.
+
+mod config;
+mod document;
+mod errors;
+mod export;
+mod ids;
+pub mod last_good;
+mod nested;
+mod paths;
+mod references;
+mod yaml;
+
+pub use config::{Config, import};
+pub use document::{Document, Format};
+pub use errors::Errors;
+pub use export::export;
+
+use schema::Subschemas;
+use stdx::Clock;
+use store::Catalog;
+
+/// The hash of a node that has loaded no configuration.
+pub const EMPTY_HASH: &str = "00000000000000000000000000000000";
+
+/// What parsing needs to know about the gateway.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The entities.
+    pub catalog: &'a Catalog,
+    /// The plugins and vaults.
+    pub subschemas: &'a dyn Subschemas,
+    pub clock: &'a dyn Clock,
+}
+
+/// Reads and validates a declarative configuration.
+///
+/// # Errors
+/// Everything that is wrong with it, see [`Errors`].
+pub fn parse(text: &[u8], format: Format, context: &Context<'_>) -> Result<Config, Errors> {
+    Document::read(text, format)?.parse(context)
+}

@@ -185,10 +185,12 @@ impl Repository {
         &self,
         schema: &'s Schema,
         key: &Key<'_>,
-        input: Record,
+        mut input: Record,
     ) -> Result<(Record, Mutation<'s>), Error> {
         let stored = self.store.get(schema, *key).await?;
         let stored = stored.ok_or(crate::Error::NotFound)?;
+        // Compat: an update cannot change the id and says nothing about it (conformance area admin/services).
+        input.remove(schema.primary_key);
         let operation = Operation::Update;
         let record = self
             .prepare(schema, operation, input, Some(&stored))

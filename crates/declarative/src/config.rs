@@ -1,0 +1,264 @@
+//! A valid configuration, and the way from a document to it.
+
+use std::collections::HashMap;
+
+use schema::{Operation, Record, Violations};
+use serde_json::{Value, json};
+use store::{Catalog, Mutation, Store, Version};
+use uuid::Uuid;
+
+use crate::errors::Place;
+use crate::ids::Ids;
+use crate::nested::{Collector, Nodes, take_remarks};
+use crate::references::{Index, Unresolved, check_unique};
+use crate::{Context, Document, Errors, paths};
+
+const FORMATS: [&str; 3] = ["1.1", "2.1", "3.0"];
+
+/// Records that are valid together, parents first.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub(crate) records: Vec<(&'static str, Record)>,
+    pub(crate) hash: String,
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Config {
+    /// Entity and record, each record after those it points at.
+    pub fn records(&self) -> &[(&'static str, Record)] {
+        &self.records
+    }
+
+    /// The records, given away.
+    pub fn into_records(self) -> Vec<(&'static str, Record)> {
+        self.records
+    }
+
+    /// The hash of the document that it was read from.
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// What users should know although nothing is wrong, such as deprecated fields.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// The records by entity and id, as `POST /config` answers.
+    pub fn to_json(&self) -> Value {
+        let mut entities = Record::new();
+        for (entity, record) in &self.records {
+            let id = record.get("id").and_then(Value::as_str);
+            if let (Some(id), true) = (id, *entity != "workspaces") {
+                entities.entry(*entity).or_insert_with(|| json!({}))[id] =
+                    Value::Object(record.clone());
+            }
+        }
+        Value::Object(entities)
+    }
+}
+
+/// Adds the records of a configuration to a store in one commit; those whose id is there are replaced.
+///
+/// Workspaces are left out: the store has its own.
+///
+/// # Errors
+/// A clash with what the store has, and the store's other errors.
+pub async fn import(
+    store: &dyn Store,
+    catalog: &Catalog,
+    config: &Config,
+) -> Result<Version, store::Error> {
+    let mut mutations = Vec::with_capacity(config.records.len());
+    for (entity, record) in config
+        .records
+        .iter()
+        .filter(|(entity, _)| *entity != "workspaces")
+    {
+        let schema = catalog
+            .get(entity)
+            .ok_or_else(|| store::Error::Database(format!("there is no entity {entity}")))?;
+        mutations.push(Mutation::Upsert(schema, record.clone()));
+    }
+    store.commit(&mutations).await
+}
+
+pub(crate) fn parse(document: Document, context: &Context<'_>) -> Result<Config, Errors> {
+    let hash = document.hash().to_owned();
+    let Document {
+        mut value, yaml, ..
+    } = document;
+    let mut collector = Collector {
+        catalog: context.catalog,
+        yaml,
+        plugin_configs: Record::new(),
+        ids: Ids::default(),
+        nodes: Nodes::default(),
+        errors: Errors::default(),
+    };
+    take_header(&mut value, &mut collector);
+    collector.take_all(&mut value);
+    for field in value.keys() {
+        collector.errors.add_loose(field, "unknown field".into());
+    }
+    let Collector {
+        nodes, mut errors, ..
+    } = collector;
+
+    let mut late = Errors::default();
+    let index = Index::new(&nodes, &mut late);
+    let prepared = prepare(&nodes, &index, context, &mut errors);
+    if !errors.is_empty() {
+        for Unresolved {
+            node,
+            field,
+            message,
+        } in &prepared.unresolved
+        {
+            errors.add_entity(&nodes, *node, json!({ *field: message }));
+        }
+        return Err(errors);
+    }
+    report_unresolved(&nodes, &prepared.unresolved, &mut late);
+    if !late.is_empty() {
+        return Err(late);
+    }
+    check_unique(&nodes, &prepared.records, &mut errors);
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    Ok(Config {
+        records: in_order(&nodes, prepared.records, context.catalog),
+        hash,
+        warnings: prepared.warnings,
+    })
+}
+
+/// Takes what is not an entity out of the document, and brings paths to the newest format.
+fn take_header(document: &mut Record, collector: &mut Collector<'_>) {
+    let errors = &mut collector.errors;
+    for (field, error) in take_remarks(document) {
+        errors.add_loose(&field, error);
+    }
+    match document.remove("_format_version") {
+        None | Some(Value::Null) => {
+            errors.add_loose("_format_version", "required field missing".into());
+        }
+        Some(Value::String(version)) if FORMATS.contains(&version.as_str()) => {
+            if version != "3.0" {
+                paths::migrate(document);
+            }
+        }
+        Some(Value::String(_)) => {
+            let message = format!("expected one of: {}", FORMATS.join(", "));
+            errors.add_loose("_format_version", message.into());
+        }
+        Some(_) => errors.add_loose("_format_version", "expected a string".into()),
+    }
+    // Whether to compute values such as digests again; nothing that is computed here changes when it is done twice.
+    if let Some(transform) = document.remove("_transform")
+        && !transform.is_null()
+        && !transform.is_boolean()
+    {
+        errors.add_loose("_transform", "expected a boolean".into());
+    }
+    match document.remove("_plugin_configs") {
+        None | Some(Value::Null) => {}
+        Some(Value::Object(configs)) => collector.plugin_configs = configs,
+        Some(_) => errors.add_loose("_plugin_configs", "expected a map".into()),
+    }
+}
+
+/// What validation made of the nodes.
+struct Prepared {
+    /// One for each node, `None` where it is not valid.
+    records: Vec<Option<Record>>,
+    unresolved: Vec<Unresolved>,
+    warnings: Vec<String>,
+}
+
+fn prepare(
+    nodes: &Nodes,
+    index: &Index<'_>,
+    context: &Context<'_>,
+    errors: &mut Errors,
+) -> Prepared {
+    let mut new_id = Uuid::new_v4;
+    let mut schema_context = schema::Context::new(context.clock, &mut new_id, context.subschemas);
+    let mut records = Vec::with_capacity(nodes.list.len());
+    let mut unresolved = Vec::new();
+    for (at, node) in nodes.list.iter().enumerate() {
+        let mut input = node.item.clone();
+        if !input.contains_key("id") {
+            input.insert("id".to_owned(), node.id.as_str().into());
+        }
+        index.resolve(nodes, at, &mut input, &mut unresolved);
+        let updated_at = input.get("updated_at").filter(|at| at.is_number()).cloned();
+        let prepared = node
+            .schema
+            .prepare(Operation::Insert, input, None, &mut schema_context);
+        match prepared {
+            Ok(mut record) => {
+                // What was exported comes back as it was, also when it was written.
+                if let (Some(at), true) = (updated_at, node.schema.field("updated_at").is_some()) {
+                    record.insert("updated_at".to_owned(), at);
+                }
+                records.push(Some(record));
+            }
+            Err(violations) => {
+                errors.add_entity(nodes, at, Violations::into_json(violations));
+                records.push(None);
+            }
+        }
+    }
+    Prepared {
+        records,
+        unresolved,
+        warnings: schema_context.warnings,
+    }
+}
+
+/// Compat: references to nothing are listed below the name of the entity that has them.
+fn report_unresolved(nodes: &Nodes, unresolved: &[Unresolved], errors: &mut Errors) {
+    let mut start = 0;
+    while let Some(first) = unresolved.get(start) {
+        let of_node = |more: &&Unresolved| more.node == first.node;
+        let messages: Vec<_> = unresolved[start..]
+            .iter()
+            .take_while(of_node)
+            .map(|more| more.message.clone())
+            .collect();
+        start += messages.len();
+        let name = nodes.list[first.node].called();
+        errors.add_named(nodes, first.node, Place::Name(name), &messages);
+    }
+}
+
+/// Parents first; within an entity as written.
+fn in_order(
+    nodes: &Nodes,
+    records: Vec<Option<Record>>,
+    catalog: &Catalog,
+) -> Vec<(&'static str, Record)> {
+    let rank: HashMap<_, _> = catalog
+        .parents_first()
+        .enumerate()
+        .map(|(rank, schema)| (schema.name, rank))
+        .collect();
+    let mut ordered: Vec<_> = nodes
+        .list
+        .iter()
+        .zip(records)
+        .filter_map(|(node, record)| Some((node.schema.name, record?)))
+        .collect();
+    ordered.sort_by_key(|(entity, _)| rank.get(entity).copied());
+    ordered
+}
+
+#[cfg(test)]
+mod tests;
