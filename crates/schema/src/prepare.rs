@@ -34,6 +34,9 @@ pub struct Context<'a> {
     pub new_id: &'a mut dyn FnMut() -> Uuid,
     /// Finds declarations by name.
     pub subschemas: &'a dyn Subschemas,
+    /// Whether values are computed from others; off for records in which that has been done, such as hashed passwords
+    /// of an export.
+    pub transform: bool,
     /// What users should know although nothing is wrong, such as deprecated fields that were given.
     pub warnings: Vec<String>,
     pub(crate) updating: bool,
@@ -87,6 +90,7 @@ impl<'a> Context<'a> {
             now_millis,
             new_id,
             subschemas,
+            transform: true,
             warnings: Vec::new(),
             updating: false,
         }
@@ -201,7 +205,11 @@ impl Schema {
         if !errors.is_empty() {
             return Err(Violations::from_fields(errors));
         }
-        let record = self.transform(record, &input, ctx)?;
+        let record = if ctx.transform {
+            self.transform(record, &input, ctx)?
+        } else {
+            record
+        };
         Ok(self.complete(record, ctx))
     }
 
@@ -292,7 +300,10 @@ fn made(
 ) -> Option<Value> {
     if field.is_uuid() {
         return match value {
-            None if mode == Mode::Insert => Some((ctx.new_id)().to_string().into()),
+            None | Some(Value::Null) if mode == Mode::Insert => {
+                Some((ctx.new_id)().to_string().into())
+            }
+            Some(Value::Null) => None,
             value => value,
         };
     }

@@ -260,6 +260,20 @@ fn absent_fields_get_defaults_or_null_and_required_ones_are_missed() {
 }
 
 #[test]
+fn an_id_cannot_be_emptied() {
+    let schema = Schema::new("things", "A thing.").field_as("id", Field::id());
+    let id = json!({ "id": "00000000-0000-0000-0000-000000000001" });
+    check_fine(&schema, json!({ "id": null }), id.clone());
+    let (updated, _) = prepare(
+        &schema,
+        Operation::Update,
+        json!({ "id": null }),
+        Some(id.clone()),
+    );
+    assert_eq!(updated, Ok(id));
+}
+
+#[test]
 fn elements_are_checked_one_by_one() {
     let schema = one(Field::array("", Field::integer("")));
     check(
