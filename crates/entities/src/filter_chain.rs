@@ -42,7 +42,7 @@ pub(crate) fn schema() -> Schema {
     .check(Check::at_least_one_of(&["service", "route"]))
     .check(
         Check::custom(&["filters"], |_, _| {
-            Err("support for WebAssembly (Wasm) filters is not enabled".to_owned())
+            Err("wasm support is not enabled".to_owned())
         })
         .even_with_invalid_fields(),
     );

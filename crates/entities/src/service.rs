@@ -162,7 +162,8 @@ fn split_port(address: &str) -> (Option<&str>, Option<&str>) {
 
 /// `url` as protocol, host, port and path.
 ///
-/// Compat: `null` is read as the text that Lua prints for it, so that it empties host and path and breaks the protocol.
+/// Compat: `null` is read as the text that Lua prints for it, so that it empties host and path and breaks the protocol
+/// (`services` in the tests).
 fn expand_url(value: &Value) -> Option<Record> {
     let url = value.as_str().unwrap_or("userdata: NULL");
     let parts = split_url(url)?;

@@ -405,7 +405,8 @@ fn validate_name(value: &Value) -> Result<(), String> {
     Err(format!("Invalid name ('{name}'); {reason}"))
 }
 
-/// Compat: an algorithm that does not hash takes the hash input back.
+/// Compat: an algorithm that does not hash takes the hash input back
+/// (`hash_inputs_and_algorithms_choose_each_other`).
 fn expand_algorithm(value: &Value) -> Option<Record> {
     let mut fields = Record::from_iter([("algorithm".to_owned(), value.clone())]);
     if matches!(value.as_str(), Some("least-connections" | "latency")) {
@@ -414,7 +415,8 @@ fn expand_algorithm(value: &Value) -> Option<Record> {
     Some(fields)
 }
 
-/// Compat: a hash input chooses consistent hashing, and `none` takes it back.
+/// Compat: a hash input chooses consistent hashing, and `none` takes it back
+/// (`hash_inputs_and_algorithms_choose_each_other`).
 fn expand_hash_on(value: &Value) -> Option<Record> {
     let mut fields = Record::from_iter([("hash_on".to_owned(), value.clone())]);
     match value.as_str() {

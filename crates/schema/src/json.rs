@@ -7,7 +7,8 @@ use crate::{Deprecation, Field, Kind, Pattern, Rule, Schema, Shape, Shorthand, S
 
 /// Whether to spell out the rules that hold without being declared: text is not empty, elements are given.
 ///
-/// Compat: Kong prints them once a field has been validated, but never inside nested records.
+/// Compat: Kong prints them once a field has been validated, but never inside nested records
+/// (`a_declaration_in_use_shows_what_is_implied`).
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Implied {
     Shown,

@@ -368,7 +368,8 @@ fn fill_value(
         (Kind::Set(elements), Some(Value::Array(list))) => {
             fill_list(elements, distinct(list), mode, ctx)?
         }
-        // Compat: an empty JSON object and an empty JSON array are the same table to Lua.
+        // Compat: an empty JSON object and an empty JSON array are the same table to Lua
+        // (`values_of_the_declared_type_are_kept`).
         (Kind::Array(_) | Kind::Set(_), Some(Value::Object(map))) if map.is_empty() => {
             Value::Array(Vec::new())
         }

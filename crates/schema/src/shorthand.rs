@@ -76,7 +76,7 @@ impl Shorthand {
 /// Replaces the shorthands in a record by what they stand for.
 ///
 /// Compat: a plain shorthand wins over the field it stands for, a deprecated one loses, and a deprecated one that
-/// contradicts its replacement is an error.
+/// contradicts its replacement is an error (`a_deprecated_name_must_not_contradict_its_replacement`).
 pub(crate) fn expand(
     shorthands: &[Shorthand],
     record: &mut Record,

@@ -397,7 +397,7 @@ fn validate_map(
             }
             Ok(Verdict::Typed)
         }
-        // Compat: a list is a table whose keys are numbers.
+        // Compat: a list is a table whose keys are numbers (`names_of_headers_of_routes`).
         Value::Array(_) => Err("expected a string".into()),
         _ => Err("expected a map".into()),
     }
@@ -405,7 +405,8 @@ fn validate_map(
 
 /// A reference is a record with the primary key of the other entity.
 ///
-/// Compat: when the key is wrong or absent, the errors of the whole value as a partial record of that entity come first.
+/// Compat: when the key is wrong or absent, the errors of the whole value as a partial record of that entity come
+/// first (`services` in the tests of `entities`).
 fn validate_foreign(foreign: &Foreign, value: &Value, ctx: &mut Context<'_>) -> Result<(), Value> {
     let subschemas = ctx.subschemas;
     let schema = subschemas.entity(foreign.reference);
@@ -423,7 +424,6 @@ fn validate_foreign(foreign: &Foreign, value: &Value, ctx: &mut Context<'_>) -> 
     };
     if let (Some(schema), Some(record)) = (schema, record) {
         let errors = schema.errors(record, false, ctx);
-        // Compat: an entity that chooses a subschema cannot be checked without its choice, and says only that.
         if !errors.is_empty() {
             return Err(Value::Object(errors));
         }

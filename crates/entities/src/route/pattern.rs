@@ -40,7 +40,8 @@ pub(super) fn validate_for_matching(value: &Value) -> Result<(), String> {
 }
 
 fn validate_prefix(path: &str) -> Result<(), String> {
-    // Compat: escapes are only looked at where all characters are those of a URI.
+    // Compat: escapes are only looked at where all characters are those of a URI
+    // (`paths_of_routes`).
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_~/%:@!$&'()*+,;=".contains(&byte);
     if path.bytes().all(plain) {
         validate_escapes(path)?;

@@ -420,7 +420,7 @@ fn filter_chains() {
         "filter_chains",
         json!({ "service": { "id": ID }, "filters": [{ "name": "x", "config": 5 }] }),
         json!({
-            "@entity": ["support for WebAssembly (Wasm) filters is not enabled"],
+            "@entity": ["wasm support is not enabled"],
             "filters": [{
                 "config": "value failed JSON-schema validation: wrong type: expected one of string, null",
                 "name": "no such filter",

@@ -163,6 +163,7 @@ fn paths_of_routes() {
             "/%61",
             Some("non-normalized path, consider use '/a' instead"),
         ),
+        ("/é%zz", None),
         ("/a%zz", Some("invalid url-encoded value: '%zz'")),
         (
             "~/a(b",
