@@ -114,8 +114,6 @@ pub struct Logs {
     pub proxy_access_format: Option<String>,
     pub admin_access: Option<PathBuf>,
     pub status_access: Option<PathBuf>,
-    /// Formats by name, from `nginx_http_log_format`.
-    pub formats: BTreeMap<String, String>,
 }
 
 /// How the client's address is found behind trusted peers.
@@ -529,10 +527,6 @@ impl Reader<'_> {
             path.map(|path| prefix.join(path))
         };
         let error = place("proxy_error_log");
-        let formats = text(self.values, "nginx_http_log_format").and_then(|text| {
-            let (name, format) = text.trim().split_once(char::is_whitespace)?;
-            Some((name.to_owned(), join_quoted(format)))
-        });
         Logs {
             level: text(self.values, "log_level")
                 .unwrap_or("notice")
@@ -547,7 +541,6 @@ impl Reader<'_> {
                 .map(str::to_owned),
             admin_access: place("admin_access_log"),
             status_access: place("status_access_log"),
-            formats: formats.into_iter().collect(),
         }
     }
 
@@ -728,13 +721,4 @@ fn key_pair(certificate: &str, key: &str) -> Option<KeyPair> {
         certificate: PemSource::parse(certificate)?,
         key: PemSource::parse(key)?,
     })
-}
-
-/// nginx joins the quoted pieces of a format.
-fn join_quoted(text: &str) -> String {
-    let text = text.trim();
-    let Some(quote) = text.chars().next().filter(|c| matches!(c, '\'' | '"')) else {
-        return text.to_owned();
-    };
-    text.split(quote).skip(1).step_by(2).collect()
 }

@@ -1,1 +1,22 @@
-//! To be written.
+//! One node: settings, store, compiled configuration, workers and the control side, put together.
+
+mod access_log;
+mod applied;
+pub mod certificates;
+mod control;
+mod convert;
+mod declarative_config;
+mod error;
+mod info;
+mod limits;
+mod node;
+mod prefix;
+pub mod reload_request;
+mod stores;
+mod sync;
+mod workers;
+
+pub use error::Error;
+pub use node::{Addresses, Node};
+pub use prefix::{Claim, Prefix};
+pub use stores::{DeclaredEntities, open_store, repository, stored_vault};

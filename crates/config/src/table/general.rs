@@ -77,7 +77,7 @@ pub(super) const LOGS: Group = Group {
             "proxy_access_log",
             Text,
             "logs/access.log",
-            "Where proxied requests are logged: a file, relative to the prefix, `/dev/stdout`, `/dev/stderr` or `off`, and after it the name of a format (`combined`, or one from `nginx_http_log_format`).",
+            "Where proxied requests are logged: a file, relative to the prefix, `/dev/stdout`, `/dev/stderr` or `off`, and after it the name of a format: `kong_log_format` (nginx's `combined` and the request id; the default), `combined` or `basic` (the same as `combined`).",
         ),
         D::new(
             "proxy_error_log",

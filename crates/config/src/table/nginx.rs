@@ -31,7 +31,6 @@ pub(super) const DIRECTIVES: Group = Group {
         D::new("nginx_http_send_timeout", Duration, "", "How long a client may pause while it takes an answer.").unset_means("60s"),
         D::new("nginx_http_keepalive_timeout", Duration, "", "How long an idle client connection stays open.").unset_means("75s"),
         D::new("nginx_http_keepalive_requests", Integer(0, i64::MAX), "10000", "Requests after which a client connection is closed."),
-        D::new("nginx_http_log_format", Text, "", "A format for access logs: a name and a text with nginx variables, as `show '$remote_addr $status'`."),
         D::new("nginx_http_charset", Text, "UTF-8", "The charset that is added to textual content types that name none; `off` adds none."),
         D::new("nginx_http_ssl_protocols", Text, "", LIKE_SSL),
         D::new("nginx_http_ssl_prefer_server_ciphers", Switch, "", LIKE_SSL),

@@ -1,0 +1,70 @@
+//! Why a node cannot start or change.
+
+use std::path::{Path, PathBuf};
+
+/// What can keep a node from working.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another process has the folder.
+    #[error("a node is already running in {0}: stop it first, or choose another prefix with -p")]
+    AlreadyRunning(PathBuf),
+    /// A file or folder of the prefix.
+    #[error(
+        "cannot {action} {path}: {source}; choose a folder that can be written with -p or `prefix`"
+    )]
+    File {
+        action: &'static str,
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    /// A database that cannot be used yet.
+    #[error("{0} is not built yet: choose `database = sqlite` or `database = off`")]
+    NotBuilt(&'static str),
+    /// A certificate or key.
+    #[error("certificate: {0}")]
+    Certificate(String),
+    /// A name in a listener setting.
+    #[error("{setting}: cannot resolve {host}: {reason}")]
+    Resolve {
+        setting: &'static str,
+        host: String,
+        reason: String,
+    },
+    /// A port, most often one that is taken.
+    #[error("{setting}: {source}")]
+    Listen {
+        setting: &'static str,
+        source: net::Error,
+    },
+    /// Something that the system lacks.
+    #[error("{what}: {source}")]
+    System {
+        what: &'static str,
+        source: std::io::Error,
+    },
+    /// Settings that the network layer refuses.
+    #[error("{0}")]
+    Net(#[from] net::Error),
+    /// The store.
+    #[error("the store: {0}")]
+    Store(#[from] store::Error),
+    /// The configuration in the store cannot be compiled.
+    #[error("the configuration: {0}")]
+    Configuration(String),
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] observe::Error),
+    /// A change that only a restart can make.
+    #[error("{0} cannot change while the node runs: restart it")]
+    NeedsRestart(&'static str),
+}
+
+impl Error {
+    pub(crate) fn file(action: &'static str, path: &Path, source: std::io::Error) -> Self {
+        Self::File {
+            action,
+            path: path.to_owned(),
+            source,
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! What the Admin and Status APIs learn about this process.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use admin::node::{
+    AvailablePlugin, BalancerReport, Memory, NodeInfo, TargetHealth, TargetReport, Traffic,
+};
+use arc_swap::ArcSwap;
+use config::Settings;
+use observe::logging::{Handle, Level};
+use observe::metrics::{Kind, Page};
+use proxy::stats::Stats;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+/// The version of Kong that metrics name, because dashboards compare it.
+const KONG_VERSION: &str = "3.9.1";
+
+/// The running process.
+pub struct Process {
+    id: Uuid,
+    settings: ArcSwap<Settings>,
+    log: Handle,
+    stats: Stats,
+    /// Whether a configuration has been published; without one the node must not get traffic.
+    configured: AtomicBool,
+    draining: AtomicBool,
+    /// Whether the store answered when it was asked last.
+    reachable: AtomicBool,
+    /// Counts changes of the log level, so that an old timer does not undo a newer change.
+    log_changes: Arc<AtomicU64>,
+}
+
+impl Process {
+    /// A process that is not configured yet.
+    pub fn new(id: Uuid, settings: Settings, log: Handle, stats: Stats) -> Self {
+        Self {
+            id,
+            settings: ArcSwap::from_pointee(settings),
+            log,
+            stats,
+            configured: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+            reachable: AtomicBool::new(true),
+            log_changes: Arc::default(),
+        }
+    }
+
+    /// The settings in use.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.settings.load_full()
+    }
+
+    /// Replaces the settings, and the log level with theirs.
+    pub fn set_settings(&self, settings: Settings) {
+        self.log_changes.fetch_add(1, Ordering::SeqCst);
+        if let Ok(level) = settings.logs.level.parse::<Level>() {
+            self.log.set_level(level);
+        }
+        self.settings.store(Arc::new(settings));
+    }
+
+    /// The error log.
+    pub fn log(&self) -> &Handle {
+        &self.log
+    }
+
+    /// A configuration has been published.
+    pub fn set_configured(&self) {
+        self.configured.store(true, Ordering::Release);
+    }
+
+    /// Whether the store answers.
+    pub fn set_reachable(&self, reachable: bool) {
+        self.reachable.store(reachable, Ordering::Relaxed);
+    }
+}
+
+#[async_trait::async_trait]
+impl NodeInfo for Process {
+    fn id(&self) -> Uuid {
+        self.id
+    }
+
+    fn hostname(&self) -> String {
+        let name = nix::unistd::gethostname();
+        name.map_or_else(
+            |_| "localhost".to_owned(),
+            |name| name.to_string_lossy().into_owned(),
+        )
+    }
+
+    fn configuration(&self) -> Map<String, Value> {
+        self.settings().configuration_json()
+    }
+
+    fn plugins(&self) -> Vec<AvailablePlugin> {
+        Vec::new()
+    }
+
+    fn traffic(&self) -> Traffic {
+        let connections = self.stats.connections();
+        Traffic {
+            accepted: connections.accepted,
+            handled: connections.handled,
+            active: connections.active,
+            reading: connections.reading,
+            writing: connections.writing,
+            waiting: connections.waiting,
+            requests: connections.requests,
+        }
+    }
+
+    fn memory(&self) -> Memory {
+        let resident = resident_memory();
+        Memory {
+            resident,
+            caches: Vec::new(),
+            workers: vec![(std::process::id(), resident)],
+        }
+    }
+
+    fn log_level(&self) -> Level {
+        self.log.level()
+    }
+
+    fn set_log_level(&self, level: Level, timeout: Duration) {
+        let configured = self.settings().logs.level.parse().unwrap_or(Level::Notice);
+        let change = self.log_changes.fetch_add(1, Ordering::SeqCst) + 1;
+        if timeout.is_zero() {
+            self.log.set_level(configured);
+            return;
+        }
+        self.log.set_level(level);
+        let (log, changes) = (self.log.clone(), Arc::clone(&self.log_changes));
+        tokio::spawn(async move {
+            tokio::time::sleep(timeout).await;
+            if changes.load(Ordering::SeqCst) == change {
+                log.set_level(configured);
+            }
+        });
+    }
+
+    fn readiness(&self) -> Result<(), String> {
+        if self.draining.load(Ordering::Acquire) {
+            return Err("draining".to_owned());
+        }
+        if !self.configured.load(Ordering::Acquire) {
+            return Err("no configuration available (empty configuration present)".to_owned());
+        }
+        Ok(())
+    }
+
+    fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    fn metrics(&self) -> Option<String> {
+        Some(self.metrics_page())
+    }
+
+    fn cached(&self, _: &str) -> Option<Value> {
+        None
+    }
+
+    fn drop_cached(&self, _: Option<&str>) {}
+}
+
+impl Process {
+    fn metrics_page(&self) -> String {
+        let id = self.id.to_string();
+        let node = ("node_id", id.as_str());
+        let http = ("subsystem", "http");
+        let traffic = self.traffic();
+        let mut page = Page::new();
+        let reachable = f64::from(u8::from(self.reachable.load(Ordering::Relaxed)));
+        page.family(
+            "kong_datastore_reachable",
+            Kind::Gauge,
+            "Whether the store answers, 0 if it does not",
+        )
+        .sample(&[], reachable);
+        let mut connections = page.family(
+            "kong_nginx_connections_total",
+            Kind::Gauge,
+            "Number of connections by subsystem",
+        );
+        for (state, value) in [
+            ("accepted", traffic.accepted),
+            ("active", traffic.active),
+            ("handled", traffic.handled),
+            ("reading", traffic.reading),
+            ("total", traffic.requests),
+            ("waiting", traffic.waiting),
+            ("writing", traffic.writing),
+        ] {
+            connections.sample(&[node, http, ("state", state)], float(value));
+        }
+        page.family(
+            "kong_nginx_requests_total",
+            Kind::Gauge,
+            "Number of requests in total",
+        )
+        .sample(&[node, http], float(traffic.requests));
+        page.family("kong_node_info", Kind::Gauge, "What node this is")
+            .sample(&[node, ("version", KONG_VERSION)], 1.0);
+        page.family(
+            "process_resident_memory_bytes",
+            Kind::Gauge,
+            "Memory that the process holds",
+        )
+        .sample(&[], float(resident_memory()));
+        page.finish()
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a metric is a float by its format"
+)]
+fn float(value: u64) -> f64 {
+    value as f64
+}
+
+/// The process's resident memory in bytes; 0 where the system does not tell.
+fn resident_memory() -> u64 {
+    const PAGE: u64 = 4096;
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = statm
+        .split(' ')
+        .nth(1)
+        .and_then(|pages| pages.parse::<u64>().ok());
+    pages.unwrap_or_default() * PAGE
+}
+
+/// Targets' health, for as long as nothing checks it: no balancer has an opinion.
+pub struct NoHealthChecks;
+
+impl TargetHealth for NoHealthChecks {
+    fn targets(&self, _: Uuid) -> Option<Vec<TargetReport>> {
+        None
+    }
+
+    fn balancer(&self, _: Uuid) -> Option<BalancerReport> {
+        None
+    }
+
+    fn mark(&self, _: Uuid, _: &str, _: Option<&str>, _: bool) -> Result<(), String> {
+        Err("no balancer keeps the health of this target".to_owned())
+    }
+}

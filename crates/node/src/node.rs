@@ -1,0 +1,470 @@
+//! The node itself: start, reload, end.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use admin::NodeInfo as _;
+use config::Settings;
+use net::dns::Resolver;
+use net::listen::{ListenAddress, ListenSpec, ListenerSet};
+use net::tls::ServerTls;
+use observe::logging;
+use proxy::Shared;
+use proxy::access_log::{AccessLog as ProxyLog, Format};
+use stdx::{Clock, SystemClock};
+use store::{Store, Version};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::access_log::AccessLog;
+use crate::applied::AppliedStore;
+use crate::certificates::{self, Owner};
+use crate::control::{Api, Server};
+use crate::declarative_config::LiveConfig;
+use crate::info::{NoHealthChecks, Process};
+use crate::prefix::{Claim, Prefix};
+use crate::stores::{DeclaredEntities, OpenStore, repository_over};
+use crate::sync::{self, EnvironmentReferences, Follower};
+use crate::workers::Workers;
+use crate::{Error, convert, limits};
+
+/// How long requests in flight on the control side have when the node ends at once.
+const CONTROL_GRACE: Duration = Duration::from_secs(1);
+
+/// How long requests in flight on the control side have when listeners are replaced.
+const RELOAD_GRACE: Duration = Duration::from_secs(60);
+
+/// A node that serves.
+pub struct Node {
+    prefix: Prefix,
+    process: Arc<Process>,
+    clock: Arc<dyn Clock>,
+    /// As the Admin API sees it: writes wait for the proxy.
+    store: Arc<dyn Store>,
+    declarative: Option<Arc<LiveConfig>>,
+    follower: JoinHandle<()>,
+    data_plane: Arc<Shared>,
+    proxy_log: Option<ProxyLog>,
+    workers: Workers,
+    admin: Side,
+    status: Side,
+    /// Last, so that the folder is free only when everything else is gone.
+    _claim: Claim,
+}
+
+/// Where the node can be reached, as URLs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Addresses {
+    pub proxy: Vec<String>,
+    pub admin: Vec<String>,
+    pub status: Vec<String>,
+}
+
+impl Node {
+    /// Starts everything in the order in which it is needed, and returns when the node serves.
+    pub async fn start(settings: Settings, log: logging::Handle) -> Result<Self, Error> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        limits::raise_open_files(settings.open_files)?;
+        let prefix = Prefix::new(&settings.prefix);
+        prefix.prepare()?;
+        let claim = prefix.claim()?;
+        let id = prefix.node_id(&settings)?;
+
+        let open = OpenStore::open(&settings, Arc::clone(&clock))?;
+        let proxy_log = proxy_log(&settings)?;
+        let data_plane = data_plane(&settings, &open, proxy_log.clone(), &clock).await?;
+        let stats = data_plane.stats().clone();
+        let process = Arc::new(Process::new(id, settings.clone(), log, stats));
+        let (applied, follower) = follow(&settings, &open, &data_plane, &process);
+        let declarative = match &open {
+            OpenStore::Sqlite(_) => {
+                process.set_configured();
+                None
+            }
+            OpenStore::Declarative(store) => {
+                let live = LiveConfig::new(
+                    store.clone(),
+                    &settings,
+                    clock.clone(),
+                    process.clone(),
+                    applied.clone(),
+                );
+                live.begin(&settings).await?;
+                Some(Arc::new(live))
+            }
+        };
+        let store = AppliedStore::new(open.store(), applied, settings.admin_apply_timeout);
+        let store: Arc<dyn Store> = Arc::new(store);
+
+        let tls = server_tls(&settings)?;
+        data_plane.set_server_tls(Some(Arc::clone(&tls)));
+        let specs =
+            convert::listen_specs("proxy_listen", &settings.listeners.proxy, &settings.prefix)?;
+        let workers = Workers::start(convert::worker_count(&settings), &specs, data_plane.clone())?;
+        let state = admin_state(&settings, &process, &store, declarative.as_ref(), &clock);
+        let sides = Sides {
+            settings: &settings,
+            tls,
+            clock: &clock,
+            state,
+        };
+        let admin = sides.admin(None)?;
+        let status = sides.status(None)?;
+        prefix.write_record(&settings)?;
+        tracing::info!("node {id} serves");
+        Ok(Self {
+            prefix,
+            process,
+            clock,
+            store,
+            declarative,
+            follower,
+            data_plane,
+            proxy_log,
+            workers,
+            admin,
+            status,
+            _claim: claim,
+        })
+    }
+
+    /// Takes new settings without losing a connection; on an error the node goes on with those it has.
+    pub async fn reload(&mut self, settings: Settings) -> Result<(), Error> {
+        refuse_fixed(&self.process.settings(), &settings)?;
+        let clock = &self.clock;
+        let tls = server_tls(&settings)?;
+        let data_plane = convert::data_plane(&settings, clock.as_ref())?;
+        let proxy_log = proxy_log(&settings)?;
+        let specs =
+            convert::listen_specs("proxy_listen", &settings.listeners.proxy, &settings.prefix)?;
+        let prepared = self
+            .workers
+            .prepare(convert::worker_count(&settings), &specs)?;
+        let state = admin_state(
+            &settings,
+            &self.process,
+            &self.store,
+            self.declarative.as_ref(),
+            clock,
+        );
+        let sides = Sides {
+            settings: &settings,
+            tls: Arc::clone(&tls),
+            clock,
+            state,
+        };
+        let admin = sides.admin(Some(&self.admin))?;
+        let status = sides.status(Some(&self.status))?;
+        if let Some(declarative) = &self.declarative {
+            declarative.take_from_settings(&settings).await?;
+        }
+
+        self.data_plane.set_server_tls(Some(tls));
+        self.data_plane.configure(data_plane, proxy_log.clone());
+        self.proxy_log = proxy_log;
+        self.workers.switch(prepared)?;
+        for before in [
+            std::mem::replace(&mut self.admin, admin),
+            std::mem::replace(&mut self.status, status),
+        ] {
+            tokio::spawn(before.server.stop(RELOAD_GRACE));
+        }
+        self.prefix.write_record(&settings)?;
+        self.process.set_settings(settings);
+        Ok(())
+    }
+
+    /// Takes no new clients, and returns when every request in flight is answered.
+    pub async fn finish(&mut self) {
+        self.process.drain();
+        tracing::info!("finishing the requests in flight");
+        self.workers.finish().await;
+    }
+
+    /// Ends at once.
+    pub async fn stop(self) {
+        tracing::info!("stopping");
+        self.workers.stop().await;
+        self.admin.server.stop(CONTROL_GRACE).await;
+        self.status.server.stop(CONTROL_GRACE).await;
+        self.follower.abort();
+    }
+
+    /// Opens all log files anew, after something moved them away.
+    pub fn reopen_logs(&self) {
+        if let Err(error) = self.process.log().reopen() {
+            tracing::error!("cannot reopen the error log: {error}");
+        }
+        if let Some(log) = &self.proxy_log {
+            log.reopen();
+        }
+        for log in [&self.admin.access_log, &self.status.access_log]
+            .into_iter()
+            .flatten()
+        {
+            log.reopen();
+        }
+    }
+
+    /// Where the node can be reached.
+    pub fn addresses(&self) -> Addresses {
+        Addresses {
+            proxy: urls(&self.workers.addresses()),
+            admin: urls(&self.admin.sockets.addresses()),
+            status: urls(&self.status.sockets.addresses()),
+        }
+    }
+
+    /// Which store the node uses, and why.
+    pub fn store_reason(&self) -> String {
+        self.process.settings().store.reason()
+    }
+
+    /// The node's folder.
+    pub fn prefix(&self) -> &Prefix {
+        &self.prefix
+    }
+}
+
+/// What the workers share, with the store's whole configuration.
+async fn data_plane(
+    settings: &Settings,
+    open: &OpenStore,
+    access_log: Option<ProxyLog>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<Shared>, Error> {
+    let runtime = tokio::runtime::Handle::current();
+    let prefix = settings.vault_env_prefix.clone();
+    let options = snapshot::Options {
+        flavor: convert::flavor(settings),
+        references: Arc::new(EnvironmentReferences::new(environment(), prefix)),
+    };
+    let catalog = DeclaredEntities::of(settings).catalog();
+    let first = sync::load(open.store().as_ref(), &catalog, options).await?;
+    let resolver = Resolver::new(convert::dns(&settings.dns), runtime.clone(), clock.clone())?;
+    Ok(Shared::new(
+        Arc::new(first),
+        convert::data_plane(settings, clock.as_ref())?,
+        access_log,
+        resolver,
+        clock.clone(),
+        Some(runtime),
+    ))
+}
+
+/// Keeps the data plane like the store from now on; the receiver tells which version it has.
+fn follow(
+    settings: &Settings,
+    open: &OpenStore,
+    data_plane: &Arc<Shared>,
+    process: &Arc<Process>,
+) -> (watch::Receiver<Version>, JoinHandle<()>) {
+    let (announce, applied) = watch::channel(Version::default());
+    let catalog = DeclaredEntities::of(settings).catalog();
+    let follower = Follower::new(
+        open.store(),
+        catalog,
+        data_plane.clone(),
+        process.clone(),
+        announce,
+    );
+    (applied, tokio::spawn(follower.run()))
+}
+
+fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+fn server_tls(settings: &Settings) -> Result<Arc<ServerTls>, Error> {
+    let tls = ServerTls::new(&convert::server_tls(&settings.tls))?;
+    for warning in tls.warnings() {
+        tracing::warn!("{warning}");
+    }
+    Ok(tls)
+}
+
+fn proxy_log(settings: &Settings) -> Result<Option<ProxyLog>, Error> {
+    let Some(path) = &settings.logs.proxy_access else {
+        return Ok(None);
+    };
+    let format = match settings.logs.proxy_access_format.as_deref() {
+        Some("combined" | "basic") => Format::Combined,
+        _ => Format::Kong,
+    };
+    let opened = ProxyLog::open(path, format);
+    opened
+        .map(Some)
+        .map_err(|source| Error::file("open", path, source))
+}
+
+/// What only a restart can change.
+fn refuse_fixed(before: &Settings, after: &Settings) -> Result<(), Error> {
+    let store = |settings: &Settings| match &settings.store {
+        config::StoreChoice::Sqlite { file, .. } => Some(file.clone()),
+        _ => None,
+    };
+    let kind = |settings: &Settings| std::mem::discriminant(&settings.store);
+    if before.prefix != after.prefix {
+        return Err(Error::NeedsRestart("prefix"));
+    }
+    if kind(before) != kind(after) || store(before) != store(after) {
+        return Err(Error::NeedsRestart("database"));
+    }
+    if before.router_flavor != after.router_flavor {
+        return Err(Error::NeedsRestart("router_flavor"));
+    }
+    if before.dns != after.dns {
+        return Err(Error::NeedsRestart(
+            "the settings of name resolution (dns_, resolver_)",
+        ));
+    }
+    Ok(())
+}
+
+fn admin_state(
+    settings: &Settings,
+    process: &Arc<Process>,
+    store: &Arc<dyn Store>,
+    declarative: Option<&Arc<LiveConfig>>,
+    clock: &Arc<dyn Clock>,
+) -> admin::State {
+    let declared = DeclaredEntities::of(settings);
+    let mut options = admin::Options {
+        latency_header: settings.headers.admin_latency,
+        max_body_size: settings.limits.admin_body,
+        body_timeout: settings.limits.body_timeout,
+        ..admin::Options::default()
+    };
+    if !settings.headers.server {
+        options.server = None;
+    }
+    admin::State {
+        repository: repository_over(store.clone(), settings, clock.clone()),
+        schemas: declared.schemas(),
+        subschemas: Arc::new(declared),
+        node: process.clone(),
+        health: Arc::new(NoHealthChecks),
+        declarative: declarative.map(|live| live.clone() as Arc<dyn admin::DeclarativeConfig>),
+        clock: clock.clone(),
+        options: Arc::new(options),
+    }
+}
+
+/// One API with its sockets and log.
+struct Side {
+    sockets: ListenerSet,
+    server: Server,
+    access_log: Option<Arc<AccessLog>>,
+}
+
+/// What both APIs are made of.
+struct Sides<'a> {
+    settings: &'a Settings,
+    tls: Arc<ServerTls>,
+    clock: &'a Arc<dyn Clock>,
+    state: admin::State,
+}
+
+impl Sides<'_> {
+    fn admin(&self, before: Option<&Side>) -> Result<Side, Error> {
+        let (listeners, log) = (
+            &self.settings.listeners.admin,
+            &self.settings.logs.admin_access,
+        );
+        let specs = convert::listen_specs("admin_listen", listeners, &self.settings.prefix)?;
+        let router = admin::router(self.state.clone());
+        self.start(
+            ("admin_listen", Owner::Admin),
+            &specs,
+            router,
+            log.as_deref(),
+            before,
+        )
+    }
+
+    fn status(&self, before: Option<&Side>) -> Result<Side, Error> {
+        let (listeners, log) = (
+            &self.settings.listeners.status,
+            &self.settings.logs.status_access,
+        );
+        let specs = convert::listen_specs("status_listen", listeners, &self.settings.prefix)?;
+        let router = admin::status::router(self.state.clone());
+        self.start(
+            ("status_listen", Owner::Status),
+            &specs,
+            router,
+            log.as_deref(),
+            before,
+        )
+    }
+
+    /// Serves an API; sockets that `before` has at the same addresses are kept.
+    fn start(
+        &self,
+        (setting, owner): (&'static str, Owner),
+        specs: &[ListenSpec],
+        router: axum::Router,
+        log: Option<&Path>,
+        before: Option<&Side>,
+    ) -> Result<Side, Error> {
+        let configured = match owner {
+            Owner::Status => &self.settings.tls.status,
+            _ => &self.settings.tls.admin,
+        };
+        let identity = if specs.iter().any(|spec| spec.ssl) {
+            let prefix = &self.settings.prefix;
+            Some(certificates::identity(
+                owner,
+                configured,
+                prefix,
+                self.clock.as_ref(),
+            )?)
+        } else {
+            None
+        };
+        let access_log = match log {
+            Some(path) => {
+                let opened = AccessLog::open(path, self.clock.clone());
+                Some(Arc::new(
+                    opened.map_err(|source| Error::file("open", path, source))?,
+                ))
+            }
+            None => None,
+        };
+        let sockets = ListenerSet::bind(specs, 1, before.map(|before| &before.sockets))
+            .map_err(|source| Error::Listen { setting, source })?;
+        let api = Api {
+            router,
+            tls: self.tls.clone(),
+            identity,
+            access_log: access_log.clone(),
+        };
+        let server = Server::start(&sockets, &api)?;
+        Ok(Side {
+            sockets,
+            server,
+            access_log,
+        })
+    }
+}
+
+/// Addresses that a person can click on.
+fn urls(listeners: &[(ListenSpec, ListenAddress)]) -> Vec<String> {
+    listeners
+        .iter()
+        .map(|(spec, address)| {
+            let scheme = if spec.ssl { "https" } else { "http" };
+            match address {
+                ListenAddress::Tcp(address) if address.ip().is_unspecified() => {
+                    format!("{scheme}://127.0.0.1:{}", address.port())
+                }
+                ListenAddress::Tcp(address) => format!("{scheme}://{address}"),
+                ListenAddress::Unix(path) => format!("unix:{}", path.display()),
+            }
+        })
+        .collect()
+}

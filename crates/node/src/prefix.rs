@@ -1,0 +1,158 @@
+//! The node's working folder: its parts, its identity, and the lock that says who runs here.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use config::Settings;
+use uuid::Uuid;
+
+use crate::Error;
+
+/// Names under the prefix.
+const PID_FILE: &str = "pids/nginx.pid";
+const RECORD: &str = ".kong_env";
+const IDENTITY: &str = "kong.id";
+
+/// The folder of one node.
+#[derive(Debug, Clone)]
+pub struct Prefix(PathBuf);
+
+/// Holds the folder for as long as it lives; the pid file goes with it.
+#[derive(Debug)]
+pub struct Claim {
+    path: PathBuf,
+    _locked: File,
+}
+
+impl Prefix {
+    /// The folder at a path, whether it exists or not.
+    pub fn new(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Whether there is such a folder.
+    pub fn exists(&self) -> bool {
+        self.0.is_dir()
+    }
+
+    /// Makes the folder and the parts that it lacks; only the owner can look into those with secrets.
+    pub fn prepare(&self) -> Result<(), Error> {
+        for (part, mode) in [
+            ("", 0o755),
+            ("pids", 0o755),
+            ("logs", 0o755),
+            ("ssl", 0o700),
+            ("sockets", 0o755),
+        ] {
+            let path = self.0.join(part);
+            let made = fs::DirBuilder::new()
+                .recursive(true)
+                .mode(mode)
+                .create(&path);
+            made.map_err(|source| Error::file("make the folder", &path, source))?;
+        }
+        Ok(())
+    }
+
+    /// The node's id: the setting, or the one in the folder, or a new one that the folder keeps.
+    pub fn node_id(&self, settings: &Settings) -> Result<Uuid, Error> {
+        let path = self.0.join(IDENTITY);
+        let stored = fs::read_to_string(&path)
+            .ok()
+            .and_then(|text| Uuid::try_parse(text.trim()).ok());
+        let id = settings.node_id.or(stored).unwrap_or_else(Uuid::new_v4);
+        if stored != Some(id) {
+            write_private(&path, &id.to_string())?;
+        }
+        Ok(id)
+    }
+
+    /// Takes the folder for this process and writes the pid file.
+    pub fn claim(&self) -> Result<Claim, Error> {
+        let path = self.0.join(PID_FILE);
+        let failed = |source| Error::file("write", &path, source);
+        let mut options = OpenOptions::new();
+        let mut file = options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::AlreadyRunning(self.0.clone()));
+            }
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+        file.set_len(0).map_err(failed)?;
+        writeln!(file, "{}", std::process::id()).map_err(failed)?;
+        file.sync_data().map_err(failed)?;
+        Ok(Claim {
+            path,
+            _locked: file,
+        })
+    }
+
+    /// The process that runs here, if any. A pid file that nobody holds is left from a crash and does not count.
+    pub fn running(&self) -> Option<i32> {
+        let mut file = File::open(self.0.join(PID_FILE)).ok()?;
+        match file.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => {}
+            _ => return None,
+        }
+        let mut text = String::new();
+        file.rewind().ok()?;
+        file.read_to_string(&mut text).ok()?;
+        text.trim().parse().ok().filter(|pid| *pid > 0)
+    }
+
+    /// Writes down what the node was told, for commands that look at a running node. Without secrets.
+    pub fn write_record(&self, settings: &Settings) -> Result<(), Error> {
+        let text = format!(
+            "# What the node in this folder was told; written at every start and reload, without secrets.\n{}",
+            settings.record()
+        );
+        write_private(&self.0.join(RECORD), &text)
+    }
+
+    /// The file of [`Self::write_record`], if it was written.
+    pub fn record(&self) -> Option<PathBuf> {
+        Some(self.0.join(RECORD)).filter(|path| path.exists())
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // The lock is what counts; a pid file that stays is recognised as stale.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Replaces a file by one that only the owner can read, at once and as a whole.
+pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), Error> {
+    let failed = |source| Error::file("write", path, source);
+    let temporary = path.with_extension(format!("new-{}", std::process::id()));
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&temporary)
+        .map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)?;
+    file.sync_all().map_err(failed)?;
+    fs::rename(&temporary, path).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+use std::collections::BTreeMap;
+
+use super::*;
+
+fn settings(prefix: &Path, more: &[(&str, &str)]) -> Settings {
+    let mut environment: BTreeMap<String, String> = more
+        .iter()
+        .map(|(name, value)| (format!("KONG_{name}"), (*value).to_owned()))
+        .collect();
+    environment.insert(
+        "KONG_PREFIX".to_owned(),
+        prefix.to_string_lossy().into_owned(),
+    );
+    let sources = config::Sources {
+        file: Some(PathBuf::from("/dev/null")),
+        environment,
+        ..config::Sources::default()
+    };
+    config::load(&sources).expect("valid").settings
+}
+
+#[test]
+fn a_folder_belongs_to_one_node_at_a_time() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let prefix = Prefix::new(folder.path());
+    prefix.prepare().expect("prepared");
+    assert_eq!(prefix.running(), None);
+    let claim = prefix.claim().expect("free");
+    assert!(matches!(prefix.claim(), Err(Error::AlreadyRunning(_))));
+    assert_eq!(prefix.running(), i32::try_from(std::process::id()).ok());
+    drop(claim);
+    assert_eq!(prefix.running(), None);
+    prefix.claim().expect("free again");
+}
+
+#[test]
+fn a_pid_file_left_from_a_crash_stops_nobody() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let prefix = Prefix::new(folder.path());
+    prefix.prepare().expect("prepared");
+    fs::write(folder.path().join(PID_FILE), "1\n").expect("written");
+    assert_eq!(prefix.running(), None);
+    prefix.claim().expect("free");
+}
+
+#[test]
+fn the_identity_stays_and_the_setting_wins() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let prefix = Prefix::new(folder.path());
+    prefix.prepare().expect("prepared");
+    let made = prefix
+        .node_id(&settings(folder.path(), &[]))
+        .expect("an id");
+    assert_eq!(
+        prefix
+            .node_id(&settings(folder.path(), &[]))
+            .expect("an id"),
+        made
+    );
+    let wanted = Uuid::new_v4();
+    let told = settings(folder.path(), &[("NODE_ID", &wanted.to_string())]);
+    assert_eq!(prefix.node_id(&told).expect("an id"), wanted);
+}
+
+#[test]
+fn the_record_says_what_was_set_without_secrets() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let prefix = Prefix::new(folder.path());
+    prefix.prepare().expect("prepared");
+    let told = settings(
+        folder.path(),
+        &[
+            ("LOG_LEVEL", "debug"),
+            ("PG_PASSWORD", "hush"),
+            ("DATABASE", "sqlite"),
+        ],
+    );
+    prefix.write_record(&told).expect("written");
+    let text = fs::read_to_string(prefix.record().expect("a record")).expect("readable");
+    assert!(
+        text.contains("log_level = debug") && !text.contains("hush"),
+        "{text}"
+    );
+}

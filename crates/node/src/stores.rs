@@ -1,0 +1,145 @@
+//! The store that the settings choose.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use config::{Settings, StoreChoice};
+use entities::RouterFlavor;
+use schema::{Schema, Subschema, Subschemas};
+use stdx::{Clock, SystemClock};
+use store::{Catalog, Key, Repository, Store};
+use store_declarative::DeclarativeStore;
+use store_sqlite::SqliteStore;
+
+use crate::Error;
+
+/// The entities as the setting `router_flavor` has them declared.
+#[derive(Debug, Clone, Copy)]
+pub struct DeclaredEntities(&'static entities::Catalog);
+
+impl DeclaredEntities {
+    /// The declarations for some settings.
+    pub fn of(settings: &Settings) -> Self {
+        Self(entities::for_flavor(
+            match settings.router_flavor.as_str() {
+                "traditional" => RouterFlavor::Traditional,
+                "expressions" => RouterFlavor::Expressions,
+                _ => RouterFlavor::TraditionalCompatible,
+            },
+        ))
+    }
+
+    /// All of them.
+    pub fn schemas(self) -> &'static [Schema] {
+        self.0.all()
+    }
+
+    /// All of them, as stores take them.
+    pub fn catalog(self) -> Catalog {
+        Catalog::new(self.0.all())
+    }
+}
+
+impl Subschemas for DeclaredEntities {
+    fn find(&self, entity: &str, choice: &str) -> Option<&Subschema> {
+        self.0.find(entity, choice)
+    }
+
+    fn entity(&self, name: &str) -> Option<&Schema> {
+        self.0.entity(name)
+    }
+}
+
+/// A store that is open.
+pub enum OpenStore {
+    Sqlite(Arc<SqliteStore>),
+    Declarative(Arc<DeclarativeStore>),
+}
+
+impl OpenStore {
+    /// Opens the store of the settings.
+    pub fn open(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+        let catalog = DeclaredEntities::of(settings).catalog();
+        match &settings.store {
+            StoreChoice::Sqlite { file, .. } => {
+                let options = store_sqlite::Options {
+                    clock,
+                    ..store_sqlite::Options::default()
+                };
+                Ok(Self::Sqlite(Arc::new(SqliteStore::open(
+                    file, catalog, options,
+                )?)))
+            }
+            StoreChoice::Declarative { .. } => {
+                let log = store_declarative::CHANGE_LOG;
+                Ok(Self::Declarative(Arc::new(DeclarativeStore::new(
+                    catalog, clock, log,
+                )?)))
+            }
+            StoreChoice::Postgres { .. } => Err(Error::NotBuilt("the store PostgreSQL")),
+            StoreChoice::Cassandra => Err(Error::NotBuilt("the store Cassandra")),
+        }
+    }
+
+    /// The store as everybody else sees it.
+    pub fn store(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Sqlite(store) => store.clone(),
+            Self::Declarative(store) => store.clone(),
+        }
+    }
+}
+
+/// Opens the embedded store, which makes its tables or brings them up to date, and closes it again.
+pub fn open_store(file: &Path) -> Result<(), Error> {
+    let catalog = Catalog::new(entities::all());
+    SqliteStore::open(file, catalog, store_sqlite::Options::default())?;
+    Ok(())
+}
+
+/// Validated access to the store of the settings, for commands that work without a node.
+pub fn repository(settings: &Settings) -> Result<Repository, Error> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let store = OpenStore::open(settings, Arc::clone(&clock))?.store();
+    Ok(repository_over(store, settings, clock))
+}
+
+/// Validated access to an open store.
+pub fn repository_over(
+    store: Arc<dyn Store>,
+    settings: &Settings,
+    clock: Arc<dyn Clock>,
+) -> Repository {
+    let declared = DeclaredEntities::of(settings);
+    Repository::new(store, declared.catalog(), clock, Arc::new(declared))
+}
+
+/// The variable prefix of an `env` vault in the store, by the vault's own prefix: outer none if there is no such vault.
+pub fn stored_vault(settings: &Settings, vault: &str) -> Result<Option<Option<String>>, Error> {
+    if let StoreChoice::Sqlite { file, .. } = &settings.store
+        && !file.exists()
+    {
+        return Ok(None);
+    }
+    let repository = repository(settings)?;
+    let Some(schema) = repository.catalog().get("vaults") else {
+        return Ok(None);
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(|source| Error::System {
+        what: "no runtime",
+        source,
+    })?;
+    let key = Key::Unique("prefix", vault);
+    let found = runtime.block_on(repository.store().get(schema, key))?;
+    let Some(record) = found.filter(|record| record.get("name").is_some_and(|name| name == "env"))
+    else {
+        return Ok(None);
+    };
+    let prefix = record.get("config").and_then(|config| config.get("prefix"));
+    Ok(Some(
+        prefix.and_then(|prefix| prefix.as_str()).map(str::to_owned),
+    ))
+}

@@ -1,0 +1,160 @@
+//! From the store to the data plane: follow the change feed, compile what changed, publish it.
+//!
+//! Invariant: what is published is never replaced because of a failure; a record that cannot be compiled leaves what
+//! was there, and a store that cannot be reached leaves everything.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::{Reference, environment_value};
+use proxy::Shared;
+use snapshot::{Problem, References, Snapshot, Vault};
+use store::{Catalog, Changes, Store, Version};
+use tokio::sync::watch;
+
+use crate::Error;
+use crate::info::Process;
+
+/// How long to wait before a store that failed is asked again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Keeps the published configuration like the store.
+pub struct Follower {
+    store: Arc<dyn Store>,
+    catalog: Catalog,
+    data_plane: Arc<Shared>,
+    process: Arc<Process>,
+    /// Announces the version that the data plane has.
+    applied: watch::Sender<Version>,
+}
+
+/// Reads the whole configuration for the first time.
+pub async fn load(
+    store: &dyn Store,
+    catalog: &Catalog,
+    options: snapshot::Options,
+) -> Result<Snapshot, Error> {
+    let (first, problems) = snapshot::load(store, catalog, options).await?;
+    report(&problems);
+    Ok(first)
+}
+
+impl Follower {
+    /// Goes on from what the data plane serves.
+    pub fn new(
+        store: Arc<dyn Store>,
+        catalog: Catalog,
+        data_plane: Arc<Shared>,
+        process: Arc<Process>,
+        applied: watch::Sender<Version>,
+    ) -> Self {
+        applied.send_replace(data_plane.snapshot().version);
+        Self {
+            store,
+            catalog,
+            data_plane,
+            process,
+            applied,
+        }
+    }
+
+    /// Follows the store until the task is aborted.
+    pub async fn run(self) {
+        loop {
+            let since = self.data_plane.snapshot().version;
+            self.store.changed(since).await;
+            match self.catch_up(since).await {
+                Ok(()) => self.process.set_reachable(true),
+                Err(error) => {
+                    self.process.set_reachable(false);
+                    tracing::error!(
+                        "cannot read changes of the configuration, serving the last one: {error}"
+                    );
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        }
+    }
+
+    async fn catch_up(&self, since: Version) -> Result<(), Error> {
+        match self.store.changes(since).await? {
+            Changes::Events { until, events } => {
+                let changes = snapshot::fetch(self.store.as_ref(), &self.catalog, &events).await?;
+                let before = self.data_plane.snapshot();
+                // Compiling may take long; the control side has other things to do meanwhile.
+                let compiled =
+                    tokio::task::spawn_blocking(move || before.with(until, changes)).await;
+                let (next, problems) =
+                    compiled.map_err(|error| Error::Configuration(error.to_string()))?;
+                report(&problems);
+                self.publish(next);
+            }
+            Changes::Reload { from } => {
+                let options = self.data_plane.snapshot().options().clone();
+                let mut next = load(self.store.as_ref(), &self.catalog, options).await?;
+                next.version = next.version.max(from);
+                self.publish(next);
+            }
+        }
+        Ok(())
+    }
+
+    fn publish(&self, next: Snapshot) {
+        let version = next.version;
+        self.data_plane.publish(Arc::new(next));
+        self.applied.send_replace(version);
+        tracing::debug!(version = version.0, "a configuration is published");
+    }
+}
+
+fn report(problems: &[Problem]) {
+    for problem in problems {
+        tracing::error!("a part of the configuration cannot be used: {problem}");
+    }
+}
+
+/// References to the environment variables that the node was started with.
+pub struct EnvironmentReferences {
+    environment: BTreeMap<String, String>,
+    /// The setting `vault_env_prefix`.
+    prefix: Option<String>,
+}
+
+impl EnvironmentReferences {
+    /// Looks values up in `environment`.
+    pub fn new(environment: BTreeMap<String, String>, prefix: Option<String>) -> Self {
+        Self {
+            environment,
+            prefix,
+        }
+    }
+}
+
+impl std::fmt::Debug for EnvironmentReferences {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("EnvironmentReferences")
+    }
+}
+
+impl References for EnvironmentReferences {
+    fn resolve<'a>(
+        &self,
+        reference: &str,
+        vault: &dyn Fn(&str) -> Option<&'a Vault>,
+    ) -> Option<String> {
+        let parsed = Reference::parse(reference).ok()?;
+        let prefix = match vault(&parsed.vault) {
+            Some(vault) if &*vault.name == "env" => vault.config["prefix"].as_str(),
+            Some(_) => return None,
+            None if parsed.vault == "env" => self.prefix.as_deref(),
+            None => return None,
+        };
+        environment_value(&parsed, prefix, &self.environment)
+            .inspect_err(|reason| tracing::warn!("{reason}"))
+            .ok()
+    }
+}
+
+#[cfg(test)]
+mod tests;
