@@ -197,7 +197,7 @@ pub(crate) fn group_paths(paths: &[Box<str>]) -> Vec<Vec<&str>> {
 /// The id of one entry of a route that has several.
 ///
 /// Compat: ties are settled by id, so the ids are made as Kong makes them.
-fn split_id(route: Uuid, number: usize) -> Uuid {
+pub(crate) fn split_id(route: Uuid, number: usize) -> Uuid {
     const NAMESPACE: Uuid = Uuid::from_u128(0x7f145bf9_0dce_4f91_98eb_debbce4b9f6b);
     Uuid::new_v5(&NAMESPACE, format!("{route}#{number}").as_bytes())
 }

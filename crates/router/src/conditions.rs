@@ -189,90 +189,97 @@ pub(crate) fn endpoints_hold(endpoints: &[Endpoint], peer: Option<SocketAddr>) -
 pub(crate) struct HeaderCondition {
     /// In lower case; an underscore also stands for a dash.
     name: Box<str>,
-    exact: Vec<Box<str>>,
-    patterns: Vec<Regex>,
+    values: Vec<ValueRule>,
+}
+
+#[derive(Debug)]
+enum ValueRule {
+    /// In lower case.
+    Exact(Box<str>),
+    /// Compared with values in lower case.
+    Pattern(Regex),
 }
 
 impl HeaderCondition {
     /// The form of the `traditional` flavour: a pattern counts only if it is the single value, and as it is written.
     pub(crate) fn compile_traditional(rule: &HeaderRule) -> Result<Self, Error> {
-        let pattern = match rule.values.as_slice() {
-            [only] => only.strip_prefix("~*"),
-            _ => None,
-        };
+        let exact = rule
+            .values
+            .iter()
+            .map(|value| ValueRule::Exact(value.to_ascii_lowercase().into()));
+        let mut values: Vec<_> = exact.collect();
+        if let [only] = rule.values.as_slice()
+            && let Some(pattern) = only.strip_prefix("~*")
+        {
+            values.push(ValueRule::Pattern(pattern::compile(pattern)?));
+        }
         Ok(Self {
             name: rule.name.to_ascii_lowercase().into(),
-            exact: rule
-                .values
-                .iter()
-                .map(|value| value.to_ascii_lowercase().into())
-                .collect(),
-            patterns: pattern
-                .into_iter()
-                .map(pattern::compile)
-                .collect::<Result<_, _>>()?,
+            values,
         })
     }
 
     fn compile(rule: &HeaderRule) -> Result<Self, Error> {
-        let mut this = Self {
-            name: rule.name.to_ascii_lowercase().replace('-', "_").into(),
-            exact: Vec::new(),
-            patterns: Vec::new(),
-        };
-        for value in &rule.values {
+        let compile = |value: &str| {
             // Compat: Kong puts the whole pattern in lower case, its escapes included.
             let value = value.to_ascii_lowercase();
-            match value.strip_prefix("~*") {
-                Some(pattern) => this.patterns.push(pattern::compile(pattern)?),
-                None => this.exact.push(value.into()),
-            }
-        }
-        Ok(this)
+            Ok(match value.strip_prefix("~*") {
+                Some(pattern) => ValueRule::Pattern(pattern::compile(pattern)?),
+                None => ValueRule::Exact(value.into()),
+            })
+        };
+        Ok(Self {
+            name: rule.name.to_ascii_lowercase().replace('-', "_").into(),
+            values: rule
+                .values
+                .iter()
+                .map(|value| compile(value))
+                .collect::<Result<_, _>>()?,
+        })
     }
 
     fn holds(&self, headers: &dyn HeaderLines) -> bool {
         let mut holds = false;
         visit_header(headers, &self.name, &mut |value| {
-            holds = holds || self.value_holds(value)
+            holds = holds || self.values.iter().any(|rule| rule.holds(value));
         });
         holds
     }
 
-    fn value_holds(&self, value: &[u8]) -> bool {
-        if value.is_ascii()
-            && self
-                .exact
-                .iter()
-                .any(|exact| exact.as_bytes().eq_ignore_ascii_case(value))
-        {
-            return true;
-        }
-        if value.is_ascii() && self.patterns.is_empty() {
-            return false;
-        }
-        let Ok(value) = std::str::from_utf8(value) else {
-            return false;
+    /// The pattern that decided, and the value in lower case, for captures; `None` if an exact value came first.
+    pub(crate) fn deciding_pattern(&self, headers: &dyn HeaderLines) -> Option<(&Regex, String)> {
+        let fits = |rule: &&ValueRule| {
+            let mut fits = false;
+            visit_header(headers, &self.name, &mut |value| {
+                fits = fits || rule.holds(value)
+            });
+            fits
         };
-        let value = value.to_lowercase();
-        self.exact.iter().any(|exact| **exact == *value)
-            || self.patterns.iter().any(|p| p.is_match(&value))
-    }
-
-    /// The pattern that matched, and the value in lower case, for captures.
-    pub(crate) fn find_pattern(&self, headers: &dyn HeaderLines) -> Option<(&Regex, String)> {
+        let ValueRule::Pattern(pattern) = self.values.iter().find(fits)? else {
+            return None;
+        };
         let mut found = None;
         visit_header(headers, &self.name, &mut |value| {
             if let (None, Ok(value)) = (&found, std::str::from_utf8(value)) {
                 let value = value.to_lowercase();
-                found = self
-                    .patterns
-                    .iter()
-                    .find(|p| p.is_match(&value))
-                    .map(|p| (p, value));
+                found = pattern.is_match(&value).then_some((pattern, value));
             }
         });
         found
+    }
+}
+
+impl ValueRule {
+    /// A value that is not UTF-8 fits nothing.
+    fn holds(&self, value: &[u8]) -> bool {
+        let Ok(value) = std::str::from_utf8(value) else {
+            return false;
+        };
+        match self {
+            Self::Exact(exact) if value.is_ascii() => exact.eq_ignore_ascii_case(value),
+            Self::Exact(exact) => **exact == *value.to_lowercase(),
+            Self::Pattern(pattern) => pattern.is_match(&value.to_lowercase()),
+        }
     }
 }
 

@@ -183,26 +183,35 @@ fn depth(text: &str) -> usize {
     deepest
 }
 
+/// Compiles a tree. Operators of one kind make a long chain to the left, which is walked and not descended into.
 fn node(tree: &ast::Expression) -> Result<Node, Error> {
-    Ok(match tree {
-        ast::Expression::Predicate(predicate) => Node::Test(compile_predicate(predicate)?),
-        ast::Expression::Logical(logical) => match &**logical {
-            LogicalExpression::And(left, right) => match (node(left)?, node(right)?) {
-                (Node::All(mut all), right) => {
-                    all.push(right);
-                    Node::All(all)
-                }
-                (left, right) => Node::All(vec![left, right]),
-            },
-            LogicalExpression::Or(left, right) => match (node(left)?, node(right)?) {
-                (Node::Any(mut any), right) => {
-                    any.push(right);
-                    Node::Any(any)
-                }
-                (left, right) => Node::Any(vec![left, right]),
-            },
-            LogicalExpression::Not(inner) => Node::Not(Box::new(node(inner)?)),
-        },
+    let logical = match tree {
+        ast::Expression::Predicate(predicate) => {
+            return compile_predicate(predicate).map(Node::Test);
+        }
+        ast::Expression::Logical(logical) => &**logical,
+    };
+    if let LogicalExpression::Not(inner) = logical {
+        return node(inner).map(|inner| Node::Not(Box::new(inner)));
+    }
+    let is_and = matches!(logical, LogicalExpression::And(..));
+    let mut operands = Vec::new();
+    let mut rest = tree;
+    while let ast::Expression::Logical(logical) = rest {
+        let (left, right) = match &**logical {
+            LogicalExpression::And(left, right) if is_and => (left, right),
+            LogicalExpression::Or(left, right) if !is_and => (left, right),
+            _ => break,
+        };
+        operands.push(node(right)?);
+        rest = left;
+    }
+    operands.push(node(rest)?);
+    operands.reverse();
+    Ok(if is_and {
+        Node::All(operands)
+    } else {
+        Node::Any(operands)
     })
 }
 
@@ -289,6 +298,12 @@ impl Field {
             }
         }
     }
+}
+
+/// The fields of HTTP requests, for tests that run Kong's matcher.
+#[cfg(test)]
+pub(crate) fn fields_of_http() -> Schema {
+    schema(false)
 }
 
 /// Reads `3` or `1_4`.

@@ -180,3 +180,6 @@ fn compile_both<T, C>(
     let before = change.before.as_ref().and_then(|route| compile(route).ok());
     Ok((before, after))
 }
+
+#[cfg(test)]
+mod tests;

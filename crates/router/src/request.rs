@@ -31,9 +31,9 @@ pub trait HeaderLines {
     fn visit(&self, visitor: &mut dyn FnMut(&[u8], &[u8]));
 }
 
-impl<N: AsRef<[u8]>, V: AsRef<[u8]>> HeaderLines for [(N, V)] {
+impl<N: AsRef<[u8]>, V: AsRef<[u8]>> HeaderLines for &[(N, V)] {
     fn visit(&self, visitor: &mut dyn FnMut(&[u8], &[u8])) {
-        for (name, value) in self {
+        for (name, value) in *self {
             visitor(name.as_ref(), value.as_ref());
         }
     }

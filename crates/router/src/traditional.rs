@@ -23,9 +23,9 @@ use crate::request::{Request, Scheme};
 use crate::spec::Routable;
 
 use category::Category;
-use compiled::{Attributes, Rank};
+use compiled::Rank;
 pub(crate) use compiled::{Compiled, compile};
-use hits::Hits;
+use hits::{Hits, Keys};
 
 /// Routes by category, best category first.
 #[derive(Debug)]
@@ -121,23 +121,16 @@ impl<T: Routable> Traditional<T> {
 
     /// Where the search begins.
     ///
-    /// Compat: Kong begins with the category of all that the request hits, if there is one. What comes before could
-    /// match only by names of the TLS greeting, which a plain request need not have.
-    fn first_category(&self, request: &Normal<'_>, keys: &hits::Keys<'_>) -> usize {
-        let plain = request.request.scheme == Scheme::Http;
-        if !plain
-            || !self
-                .categories
-                .iter()
-                .any(|category| category.attributes.has(Attributes::SNI))
-        {
+    /// Compat: for HTTP, Kong begins with the category of all that the request hits, if there is one. What comes
+    /// before could still match by names of the TLS greeting, which a plain request need not have, and by an address
+    /// in brackets, which counts as no hit.
+    fn first_category(&self, request: &Normal<'_>, keys: &Keys<'_>) -> usize {
+        if !matches!(request.request.scheme, Scheme::Http | Scheme::Https) {
             return 0;
         }
         let hit = self.hits.attributes(request, keys);
-        self.categories
-            .iter()
-            .position(|category| category.attributes == hit)
-            .unwrap_or(0)
+        let same = |category: &Arc<Category<T>>| category.attributes == hit;
+        self.categories.iter().position(same).unwrap_or(0)
     }
 }
 

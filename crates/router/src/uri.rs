@@ -145,42 +145,33 @@ fn is_resolved(path: &[u8]) -> bool {
             .any(|segment| matches!(segment, b"." | b".."))
 }
 
+/// RFC 3986 section 5.2.4, with runs of slashes taken for one.
 fn resolve_segments(path: &[u8]) -> Vec<u8> {
     let mut out: Vec<u8> = Vec::with_capacity(path.len());
     // Where each kept segment starts, its slash included.
     let mut starts: Vec<usize> = Vec::new();
-    let rooted = path.first() == Some(&b'/');
-    let mut segments = path
-        .split(|b| *b == b'/')
-        .skip(usize::from(rooted))
-        .peekable();
-    let mut needs_slash = rooted;
-    while let Some(segment) = segments.next() {
-        let last = segments.peek().is_none();
-        match segment {
-            b"." | b".." => {
-                if segment == b".."
-                    && needs_slash
-                    && let Some(start) = starts.pop()
-                {
-                    out.truncate(start);
-                }
-                if last && needs_slash {
-                    out.push(b'/');
-                }
-            }
-            b"" if !last => {}
+    let mut rest = path;
+    loop {
+        let climbs = matches!(rest, b"/.." | [b'/', b'.', b'.', b'/', ..]);
+        rest = match rest {
+            b"" | b"." | b".." => return out,
+            [b'.', b'/', tail @ ..] | [b'.', b'.', b'/', tail @ ..] => tail,
+            b"/." | b"/.." => b"/",
+            [b'/', b'.', b'/', ..] => &rest[2..],
+            [b'/', b'.', b'.', b'/', ..] => &rest[3..],
+            [b'/', b'/', ..] => &rest[1..],
             _ => {
+                let end = rest.iter().skip(1).position(|b| *b == b'/');
+                let (segment, tail) = rest.split_at(end.map_or(rest.len(), |end| end + 1));
                 starts.push(out.len());
-                if needs_slash {
-                    out.push(b'/');
-                }
                 out.extend_from_slice(segment);
-                needs_slash = true;
+                tail
             }
+        };
+        if climbs && let Some(start) = starts.pop() {
+            out.truncate(start);
         }
     }
-    out
 }
 
 fn escape_into(path: &[u8], out: &mut Vec<u8>) {

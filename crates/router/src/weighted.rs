@@ -107,7 +107,7 @@ fn to_match<'r, T>(found: &Found<'r, T, Rank>, request: &Normal<'_>) -> Match<'r
         for (regex, value) in conditions
             .headers
             .iter()
-            .filter_map(|h| h.find_pattern(request.request.headers))
+            .filter_map(|h| h.deciding_pattern(request.request.headers))
         {
             captures.add(regex, &value);
         }

@@ -137,14 +137,15 @@ impl Hits {
         if self.plain_hosts.is_empty() {
             return false;
         }
-        let with_port = [name, format!(":{port}").as_bytes()].concat();
         let written = request.request.host.unwrap_or_default();
-        let spellings = [name, written, &with_port];
         // Compat: an address in brackets is looked up without them, or with a port.
-        let spellings = spellings.into_iter().filter(|host| !host.ends_with(b"]"));
-        spellings
-            .into_iter()
-            .any(|host| self.plain_hosts.get(Forward(host)).is_some())
+        let with_port = match written {
+            [b'[', .., b']'] => [written, format!(":{port}").as_bytes()].concat(),
+            [b'[', ..] => written.to_vec(),
+            _ => [name, format!(":{port}").as_bytes()].concat(),
+        };
+        let is_plain = |host: &[u8]| self.plain_hosts.get(Forward(host)).is_some();
+        is_plain(name) || is_plain(&with_port)
     }
 
     fn wildcard_host(&self, request: &Normal<'_>) -> Option<Arc<str>> {
