@@ -1,0 +1,80 @@
+//! Phase *accept*: from a new connection to one that speaks HTTP.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use net::listen::ListenSpec;
+use net::proxy_protocol::{self, Header};
+use net::{Alpn, HandshakeError, Stream};
+
+use crate::local::Local;
+use crate::peer::Peer;
+use crate::stats::Held;
+use crate::{http1_client, http2_client};
+
+/// How long a client may take for the PROXY protocol header and for its TLS handshake.
+const HANDSHAKE: Duration = Duration::from_secs(60);
+
+/// What of a listener concerns its connections.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Flags {
+    tls: bool,
+    http2: bool,
+    proxy_protocol: bool,
+}
+
+impl Flags {
+    pub fn of(spec: &ListenSpec) -> Self {
+        Self {
+            tls: spec.ssl,
+            http2: spec.http2,
+            proxy_protocol: spec.proxy_protocol,
+        }
+    }
+}
+
+/// Serves a connection to its end.
+pub(crate) async fn serve(local: Rc<Local>, mut stream: Stream, flags: Flags) {
+    local.stats.accepted.add();
+    local.stats.handled.add();
+    let _active = Held::new(&local.stats, |shard| &shard.active);
+    let mut preface = None;
+    if flags.proxy_protocol {
+        match proxy_protocol::read(&mut stream, HANDSHAKE).await {
+            Ok(Header::Proxied { source, .. }) => preface = Some(source),
+            Ok(Header::Local) => {}
+            Err(error) => {
+                return tracing::debug!(%error, "a connection without a PROXY protocol header");
+            }
+        }
+    }
+    if flags.tls {
+        stream = match shake_hands(&local, stream, flags.http2).await {
+            Ok(stream) => stream,
+            Err(error) => return tracing::debug!(%error, "TLS handshake failed"),
+        };
+    }
+    let peer = Rc::new(Peer::of(&stream, preface, &local.published().settings));
+    match stream.tls().and_then(|tls| tls.alpn) {
+        Some(Alpn::Http2) => http2_client::serve(local, stream, peer).await,
+        _ => http1_client::serve(local, stream, peer, flags.http2 && !flags.tls).await,
+    }
+}
+
+async fn shake_hands(local: &Local, stream: Stream, http2: bool) -> Result<Stream, HandshakeError> {
+    let failed = |reason: &str| HandshakeError::Failed(std::io::Error::other(reason.to_owned()));
+    let tls = local
+        .shared
+        .server_tls
+        .load_full()
+        .ok_or_else(|| failed("TLS is not configured"))?;
+    let lookup = local.shared.published.load_full();
+    let handshake = tls.accept(stream, http2, lookup, HANDSHAKE);
+    match &local.shared.handshakes {
+        Some(elsewhere) => elsewhere
+            .spawn(handshake)
+            .await
+            .map_err(|_| failed("the handshake was given up"))?,
+        None => handshake.await,
+    }
+}

@@ -1,0 +1,392 @@
+//! The life of an exchange: its phases in their order, and what is known of it on the way.
+
+use std::io::IoSlice;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Instant;
+
+use http1::{Framing, Known, RequestHead, Version};
+
+use crate::access_log::Entry;
+use crate::client::Client;
+use crate::deadline::Slot;
+use crate::error::{Blame, Error};
+use crate::http1_client::Http1Client;
+use crate::http2_client::Http2Client;
+use crate::local::{Current, Local};
+use crate::peer::Peer;
+use crate::reply::{Asked, Reply};
+use crate::request_body::{Reading, RequestBody};
+use crate::request_id::RequestId;
+use crate::routing::Chosen;
+use crate::stats::Held;
+use crate::{client_address, forward, grpc, panics, response};
+
+/// What becomes of the client's connection after an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It takes the next request.
+    KeepAlive,
+    /// It ends in order, after the answer.
+    Close,
+    /// It ends at once: the answer broke off, or nobody is there.
+    Abort,
+}
+
+/// One request and its answer.
+pub(crate) struct Exchange {
+    pub worker: Rc<Local>,
+    pub published: Rc<Current>,
+    pub peer: Rc<Peer>,
+    pub head: RequestHead,
+    pub id: RequestId,
+    pub slot: Slot,
+    pub http2: bool,
+    /// The host that the request is for, without port, in lower case.
+    pub host: String,
+    /// Who the client is, real-IP headers considered.
+    pub client: Option<SocketAddr>,
+    /// The route, once there is one.
+    pub chosen: Option<Chosen>,
+    pub started: Instant,
+    /// When the request was first handed to an upstream; from then on answers count as proxied.
+    pub forwarded: Option<Instant>,
+    /// When the upstream's answer began.
+    pub waited_until: Option<Instant>,
+    /// The status of the answer whose head is sent.
+    pub status: Option<u16>,
+    pub body_bytes: u64,
+    /// Whether the client's connection can go on.
+    pub keep_alive: bool,
+    /// A cookie for the client, by which the balancer knows it again.
+    pub set_cookie: Option<String>,
+    /// Whether the upstream asked that its answer is handed on at once.
+    pub unbuffered: bool,
+}
+
+/// Runs an exchange to its end, whatever happens in it. `last` says that the client's connection ends with it.
+pub(crate) async fn serve(
+    worker: Rc<Local>,
+    peer: Rc<Peer>,
+    mut client: Client<'_>,
+    head: RequestHead,
+    last: bool,
+) -> Fate {
+    worker.stats.requests.add();
+    let _writing = Held::new(&worker.stats, |shard| &shard.writing);
+    let mut exchange = Exchange::begin(worker, peer, head, client.is_http2());
+    exchange.keep_alive &= !last;
+    let outcome = panics::caught(exchange.run(&mut client))
+        .await
+        .unwrap_or(Err(Error::Internal("a panic")));
+    let fate = exchange.conclude(&mut client, outcome).await;
+    exchange.log();
+    exchange.head.recycle(&exchange.worker.buffers);
+    fate
+}
+
+impl Exchange {
+    fn begin(worker: Rc<Local>, peer: Rc<Peer>, head: RequestHead, http2: bool) -> Self {
+        Self {
+            published: worker.published(),
+            id: worker.new_id(),
+            slot: worker.deadlines.slot(),
+            started: worker.clock.monotonic(),
+            client: peer.address,
+            keep_alive: head.keep_alive() && !http2,
+            host: String::from_utf8_lossy(http1::host_name(head.host().unwrap_or_default()))
+                .to_ascii_lowercase(),
+            worker,
+            peer,
+            head,
+            http2,
+            chosen: None,
+            forwarded: None,
+            waited_until: None,
+            status: None,
+            body_bytes: 0,
+            set_cookie: None,
+            unbuffered: false,
+        }
+    }
+
+    /// The phases. A plugin chain runs between the route and the target, around the answer's head and body, and after it.
+    async fn run(&mut self, client: &mut Client<'_>) -> Result<(), Error> {
+        self.find_client();
+        self.expect_body(client)?;
+        self.route()?;
+        self.check_protocol()?;
+        let service = self.chosen()?.service().ok_or(Error::NoService)?.clone();
+        self.prepare_head()?;
+        let mut target = self.pick_target(&service).await?;
+        self.forwarded = Some(self.worker.clock.monotonic());
+        if grpc::is_grpc(&service) {
+            return grpc::forward(self, client, &service, target).await;
+        }
+        let body = self.read_body(client).await?;
+        let mut answer = forward::forward(self, client, &service, &mut target, &body).await?;
+        drop(body);
+        if answer.head.status() == 101 {
+            return self.tunnel(client, answer, &service).await;
+        }
+        response::edit_head(self, &mut answer.head)?;
+        response::send(self, client, answer, service.read_timeout).await
+    }
+
+    /// The client's address, from the connection or from those whom we trust to say.
+    fn find_client(&mut self) {
+        let settings = &self.published.settings;
+        let Some(peer) = self
+            .peer
+            .address
+            .filter(|_| !settings.trusted_ips.is_empty())
+        else {
+            return;
+        };
+        let values: Vec<&[u8]> = match &settings.real_ip_header {
+            crate::settings::RealIpHeader::Named(name) => {
+                self.head.headers.get_all(name.as_str()).collect()
+            }
+            crate::settings::RealIpHeader::ProxyProtocol => Vec::new(),
+        };
+        self.client = Some(client_address::resolve(
+            settings,
+            peer,
+            self.peer.preface,
+            values.into_iter(),
+        ));
+    }
+
+    /// Refuses a body that is announced to be too long, before anything else is done for it.
+    fn expect_body(&self, client: &mut Client<'_>) -> Result<(), Error> {
+        let limit = self.published.settings.limits.body;
+        if let Client::Http1(client) = client {
+            client.expect_body(&self.head, &self.published.head_limits(), limit);
+        }
+        match self.head.framing() {
+            Framing::Length(length) if limit > 0 && length > limit => Err(Error::BodyTooLarge),
+            _ => Ok(()),
+        }
+    }
+
+    async fn read_body(&self, client: &mut Client<'_>) -> Result<RequestBody, Error> {
+        let limits = &self.published.settings.limits;
+        let how = Reading {
+            buffered: self.chosen()?.buffers_request(),
+            in_memory: limits.body_in_memory,
+            timeout: limits.body_timeout,
+            slot: &self.slot,
+        };
+        RequestBody::read(client, self.head.framing(), &how).await
+    }
+
+    /// The route that was chosen.
+    pub fn chosen(&self) -> Result<&Chosen, Error> {
+        self.chosen.as_ref().ok_or(Error::NoRoute)
+    }
+
+    /// What the client asked for, as far as it shapes an answer of ours.
+    fn asked<'a>(&'a self, target: &'a str) -> Asked<'a> {
+        Asked {
+            accept: self.head.headers.get_str(Known::Accept),
+            content_type: self.head.headers.get_str(Known::ContentType),
+            host: &self.host,
+            target,
+        }
+    }
+
+    /// Ends the exchange: answers an error if the client can still be answered, and says how its connection goes on.
+    async fn conclude(&mut self, client: &mut Client<'_>, outcome: Result<(), Error>) -> Fate {
+        let Err(error) = outcome else {
+            return self.settle(client).await;
+        };
+        self.report(&error);
+        if self.status.is_some() || matches!(error, Error::ClientGone(_) | Error::ClientStalled) {
+            self.status.get_or_insert(error.status());
+            if let Client::Http2(client) = client {
+                client.answer.reset();
+            }
+            return Fate::Abort;
+        }
+        if matches!(error.status(), 400 | 408 | 413 | 414 | 500 | 501) {
+            self.keep_alive = false;
+        }
+        let target = self.target();
+        let reply = Reply::to_error(
+            &error,
+            &self.asked(&target),
+            &self.published.settings,
+            &self.id,
+        );
+        // The connection can only go on if what is left of the request is known to be out of the way.
+        if let Client::Http1(client) = client {
+            self.keep_alive = self.keep_alive && client.drain_body().await;
+        }
+        match response::reply(self, client, reply).await {
+            Ok(()) if self.keep_alive => Fate::KeepAlive,
+            Ok(()) => Fate::Close,
+            Err(_) => Fate::Abort,
+        }
+    }
+
+    /// After a complete answer: what is left of the request body must not be taken for the next request.
+    async fn settle(&mut self, client: &mut Client<'_>) -> Fate {
+        let Client::Http1(client) = client else {
+            return Fate::Close;
+        };
+        if self.keep_alive && client.drain_body().await {
+            Fate::KeepAlive
+        } else {
+            Fate::Close
+        }
+    }
+
+    fn report(&self, error: &Error) {
+        let target = self.target();
+        match error.blame() {
+            Blame::Client => {
+                tracing::debug!(%error, host = self.host, target, request_id = %self.id, "request refused")
+            }
+            Blame::Upstream => {
+                tracing::warn!(%error, host = self.host, target, request_id = %self.id, "request failed upstream")
+            }
+            Blame::Gateway => {
+                tracing::error!(%error, host = self.host, target, request_id = %self.id, "request failed")
+            }
+        }
+    }
+
+    /// Path and query as the client sent them.
+    pub fn target(&self) -> String {
+        let path = String::from_utf8_lossy(self.head.path());
+        match self.head.query() {
+            Some(query) => format!("{path}?{}", String::from_utf8_lossy(query)),
+            None => path.into_owned(),
+        }
+    }
+
+    /// Counts the answer and writes its line into the access log.
+    fn log(&self) {
+        let status = self.status.unwrap_or(499);
+        self.worker.stats.answered(status);
+        let Some(log) = &self.published.access_log else {
+            return;
+        };
+        let version = match (self.http2, self.head.version()) {
+            (true, _) => "HTTP/2.0",
+            (false, Version::Http10) => "HTTP/1.0",
+            (false, _) => "HTTP/1.1",
+        };
+        let mut request = [
+            self.head.method().as_str().as_bytes(),
+            b" ",
+            self.head.path(),
+        ]
+        .concat();
+        if let Some(query) = self.head.query() {
+            request.push(b'?');
+            request.extend_from_slice(query);
+        }
+        request.push(b' ');
+        request.extend_from_slice(version.as_bytes());
+        let entry = Entry {
+            client: &self
+                .client
+                .map_or_else(|| "unix:".to_owned(), |client| client.ip().to_string()),
+            user: &basic_user(self.head.headers.get(Known::Authorization)),
+            request: &request,
+            status,
+            body_bytes: self.body_bytes,
+            referer: self.head.headers.get("referer").unwrap_or_default(),
+            user_agent: self.head.headers.get(Known::UserAgent).unwrap_or_default(),
+            request_id: self.id.as_bytes(),
+        };
+        self.worker
+            .log
+            .add(log, &entry, |to| self.worker.moment.write_log_time(to));
+    }
+}
+
+/// The user name that a client claims with Basic authentication.
+fn basic_user(authorization: Option<&[u8]>) -> Vec<u8> {
+    use base64::Engine as _;
+    let Some((scheme, credentials)) = authorization.and_then(|value| value.split_at_checked(6))
+    else {
+        return Vec::new();
+    };
+    if !scheme.eq_ignore_ascii_case(b"basic ") {
+        return Vec::new();
+    }
+    let decoded = base64::engine::general_purpose::STANDARD
+        .decode(credentials.trim_ascii())
+        .unwrap_or_default();
+    decoded
+        .split(|byte| *byte == b':')
+        .next()
+        .unwrap_or_default()
+        .to_vec()
+}
+
+/// Answers bytes of an HTTP/1 client that are no request.
+pub(crate) async fn refuse(
+    worker: &Rc<Local>,
+    client: &mut Http1Client,
+    error: http1::Error,
+    accept: Option<&str>,
+    is_head: bool,
+) {
+    let (published, id) = (worker.published(), worker.new_id());
+    worker.stats.requests.add();
+    let error = Error::Request(error);
+    tracing::debug!(%error, request_id = %id, "request refused");
+    let reply = Reply::to_error(
+        &error,
+        &Asked {
+            accept,
+            ..Asked::default()
+        },
+        &published.settings,
+        &id,
+    );
+    let status = reply.status;
+    let bytes = response::write_own(
+        worker,
+        &published,
+        &reply,
+        &id,
+        &response::Stamp::at_once(),
+        false,
+        !is_head,
+    );
+    // Nobody is left to be told when this fails.
+    let _ = client.write(&mut [IoSlice::new(&bytes)]).await;
+    worker.stats.answered(status);
+}
+
+/// Answers an HTTP/2 stream that is no request.
+pub(crate) async fn refuse_stream(
+    worker: &Rc<Local>,
+    client: &mut Http2Client,
+    error: http1::Error,
+) {
+    let (published, id) = (worker.published(), worker.new_id());
+    worker.stats.requests.add();
+    let reply = Reply::to_error(
+        &Error::Request(error),
+        &Asked::default(),
+        &published.settings,
+        &id,
+    );
+    worker.stats.answered(reply.status);
+    // Nobody is left to be told when this fails.
+    let _ = response::send_own(
+        worker,
+        &published,
+        &mut client.answer,
+        reply,
+        &id,
+        &response::Stamp::at_once(),
+        false,
+    )
+    .await;
+}

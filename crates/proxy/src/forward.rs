@@ -1,0 +1,186 @@
+//! Phase *forward* to an HTTP/1 upstream: send the request, wait for the head of the answer, try again where that is safe.
+
+use std::task::Poll;
+
+use bytes::Bytes;
+use http1::{Known, ResponseHead};
+use snapshot::Service;
+
+use crate::client::Client;
+use crate::error::Error;
+use crate::exchange::Exchange;
+use crate::request_body::RequestBody;
+use crate::target::Picked;
+use crate::upload::{Upload, WaitsFor};
+use crate::upstream::Http1Upstream;
+
+/// The head of an upstream's answer, and the connection that the rest comes over.
+pub(crate) struct Answer {
+    pub head: ResponseHead,
+    pub upstream: Http1Upstream,
+    /// Whether the upstream was sent the whole request before it answered.
+    pub uploaded: bool,
+}
+
+/// How far a try came before it failed; what another try depends on.
+#[derive(Debug, Default, Clone, Copy)]
+struct Progress {
+    /// The connection carried requests before, so that its end may be that of a keep-alive and not of this request.
+    reused: bool,
+    /// Bytes of the request left us.
+    sent: bool,
+    /// Part of the body was taken from the client and is gone.
+    consumed: bool,
+    /// Bytes of an answer came.
+    answered: bool,
+}
+
+enum Step {
+    Uploaded,
+    Interim(ResponseHead),
+    Answered(ResponseHead),
+}
+
+/// Sends the request to `target`, and after a failure to others, as the service's `retries` allow.
+pub(crate) async fn forward(
+    exchange: &mut Exchange,
+    client: &mut Client<'_>,
+    service: &Service,
+    target: &mut Picked,
+    body: &RequestBody,
+) -> Result<Answer, Error> {
+    let mut tries_left = service.retries;
+    loop {
+        let mut progress = Progress::default();
+        let error = match try_once(exchange, client, service, target, body, &mut progress).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        target.failed(&error);
+        let stale =
+            progress.reused && !progress.answered && matches!(error, Error::UpstreamClosed(_));
+        if !may_retry(exchange, &error, progress) || (tries_left == 0 && !stale) {
+            return Err(error);
+        }
+        tracing::debug!(%error, tries_left, request_id = %exchange.id, "trying another time");
+        // Compat: as in nginx, the end of a kept connection does not count as a try.
+        if !stale {
+            tries_left -= 1;
+            *target = exchange.pick_again(service, target).await?;
+        }
+    }
+}
+
+/// Whether the request may be sent again: never if it may have been processed and must not be processed twice.
+fn may_retry(exchange: &Exchange, error: &Error, progress: Progress) -> bool {
+    if progress.consumed {
+        return false;
+    }
+    error.nothing_was_sent()
+        || (!progress.sent && error.is_upstream_failure())
+        || (exchange.head.method().is_idempotent() && error.is_upstream_failure())
+}
+
+async fn try_once(
+    exchange: &mut Exchange,
+    client: &mut Client<'_>,
+    service: &Service,
+    target: &Picked,
+    body: &RequestBody,
+    progress: &mut Progress,
+) -> Result<Answer, Error> {
+    let worker = exchange.worker.clone();
+    exchange.forwarded = Some(worker.clock.monotonic());
+    let mut upstream =
+        Http1Upstream::connect(&worker, &target.target, service.connect_timeout).await?;
+    progress.reused = upstream.reused;
+    let mut upload = Upload::new(write_head(exchange, target, body)?, body)?;
+    let mut uploaded = false;
+    let answered = loop {
+        let limit = match (uploaded, upload.waits_for()) {
+            (true, _) => service.read_timeout,
+            (false, WaitsFor::Upstream) => service.write_timeout,
+            (false, WaitsFor::Client) => exchange.published.settings.limits.body_timeout,
+        };
+        let late = if !uploaded && upload.waits_for() == WaitsFor::Client {
+            Error::RequestTimeout
+        } else {
+            Error::UpstreamTimeout
+        };
+        let step = std::future::poll_fn(|cx| {
+            let mut broken = None;
+            if !uploaded {
+                match upload.poll(&mut upstream.stream, client, cx) {
+                    Poll::Ready(Ok(())) => return Poll::Ready(Ok(Step::Uploaded)),
+                    Poll::Ready(Err(error)) => broken = Some(error),
+                    Poll::Pending => {}
+                }
+            }
+            match (upstream.poll_head(&worker, cx), broken) {
+                (Poll::Ready(Ok(head)), _) if head.is_interim() => {
+                    Poll::Ready(Ok(Step::Interim(head)))
+                }
+                (Poll::Ready(Ok(head)), _) => Poll::Ready(Ok(Step::Answered(head))),
+                (_, Some(error)) | (Poll::Ready(Err(error)), None) => Poll::Ready(Err(error)),
+                (Poll::Pending, None) if uploaded => client
+                    .poll_gone(cx)
+                    .map(|error| Err(Error::ClientGone(error))),
+                (Poll::Pending, None) => Poll::Pending,
+            }
+        });
+        match exchange.slot.within(limit, step).await.unwrap_or(Err(late)) {
+            Ok(Step::Uploaded) => uploaded = true,
+            // 100 is ours to say; the others are for clients that know what an interim answer is.
+            Ok(Step::Interim(head))
+                if head.status() != 100 && exchange.head.version() != http1::Version::Http10 =>
+            {
+                client.inform(&head).await?
+            }
+            Ok(Step::Interim(_)) => {}
+            Ok(Step::Answered(head)) => break Ok(head),
+            Err(error) => break Err(error),
+        }
+    };
+    *progress = Progress {
+        reused: upstream.reused,
+        sent: !upload.nothing_was_sent(),
+        consumed: upload.consumed(),
+        answered: upstream.has_begun_to_answer(),
+    };
+    let head = answered?;
+    exchange.waited_until = Some(worker.clock.monotonic());
+    if head.status() == 101 && exchange.head.upgrade().is_none() {
+        return Err(Error::Response(http1::Error::StatusLine));
+    }
+    Ok(Answer {
+        head,
+        upstream,
+        uploaded,
+    })
+}
+
+/// The request head for this target.
+fn write_head(
+    exchange: &mut Exchange,
+    target: &Picked,
+    body: &RequestBody,
+) -> Result<Bytes, Error> {
+    let cannot = |_| Error::Internal("a request head that cannot be written");
+    exchange
+        .head
+        .headers
+        .set(Known::Host, target.host.as_bytes())
+        .map_err(cannot)?;
+    let mut out = exchange.worker.scratch.borrow_mut();
+    let connection = exchange.upstream_connection();
+    exchange
+        .head
+        .write(
+            &exchange.chosen()?.target,
+            body.framing(),
+            connection,
+            &mut out,
+        )
+        .map_err(cannot)?;
+    Ok(out.split().freeze())
+}

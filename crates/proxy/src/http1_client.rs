@@ -1,0 +1,336 @@
+//! A client connection that speaks HTTP/1: one request after the other, in the order in which they came.
+
+use std::io::{self, IoSlice};
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use http1::{BodyDecoder, Decoded, Framing, Known, RequestHead, RequestParser};
+use net::Stream;
+use net::h2::Sniff;
+
+use crate::client::Client;
+use crate::deadline::Slot;
+use crate::error::Error;
+use crate::exchange::{self, Fate};
+use crate::local::Local;
+use crate::peer::Peer;
+use crate::stats::Held;
+use crate::wire::{self, Outgoing};
+
+/// The connection, and what has been read from it.
+pub(crate) struct Http1Client {
+    pub stream: Stream,
+    pub slot: Slot,
+    /// Bytes that arrived and were not used yet.
+    pub inbox: BytesMut,
+    parser: RequestParser,
+    /// The body of the current request.
+    body: BodyDecoder,
+    expects_continue: bool,
+    worker: Rc<Local>,
+}
+
+/// What came over a connection.
+enum Next {
+    Request(RequestHead),
+    /// The HTTP/2 preface.
+    Http2,
+    /// Nothing more is to be expected, or it is not worth an answer.
+    Closed,
+    Invalid(http1::Error),
+}
+
+/// Serves a connection until it ends. `sniff` says that it may turn out to speak HTTP/2.
+pub(crate) async fn serve(worker: Rc<Local>, stream: Stream, peer: Rc<Peer>, sniff: bool) {
+    let mut client = Http1Client::new(worker.clone(), stream);
+    let mut requests = 0;
+    loop {
+        let head = match client.next(sniff && requests == 0, requests > 0).await {
+            Next::Request(head) => head,
+            Next::Http2 => return client.become_http2(peer).await,
+            Next::Closed => return,
+            Next::Invalid(error) => {
+                client.refuse(error).await;
+                return client.linger().await;
+            }
+        };
+        requests += 1;
+        let limit = worker.published().settings.limits.keepalive_requests;
+        let last = requests >= limit || worker.is_draining();
+        // Perf: boxed, so that a waiting connection does not hold the room of an exchange.
+        let exchange = Box::pin(exchange::serve(
+            worker.clone(),
+            peer.clone(),
+            Client::Http1(&mut client),
+            head,
+            last,
+        ));
+        match exchange.await {
+            Fate::KeepAlive => {}
+            Fate::Close => return client.linger().await,
+            Fate::Abort => return,
+        }
+        client.release();
+    }
+}
+
+impl Http1Client {
+    fn new(worker: Rc<Local>, stream: Stream) -> Self {
+        let limits = worker.published().head_limits();
+        Self {
+            stream,
+            slot: worker.deadlines.slot(),
+            inbox: BytesMut::new(),
+            parser: RequestParser::new(limits),
+            body: BodyDecoder::new(Framing::None, &limits),
+            expects_continue: false,
+            worker,
+        }
+    }
+
+    /// Waits for the next request head.
+    async fn next(&mut self, mut sniff: bool, used: bool) -> Next {
+        let limits = self.worker.published().settings.limits;
+        let mut left = if used {
+            limits.keepalive_timeout
+        } else {
+            limits.header_timeout
+        };
+        let mut begun: Option<(u64, Held)> = None;
+        loop {
+            if !self.inbox.is_empty() {
+                if sniff {
+                    match net::h2::sniff(&self.inbox) {
+                        Sniff::Http2 => return Next::Http2,
+                        Sniff::NeedMore => {}
+                        Sniff::Other => sniff = false,
+                    }
+                }
+                if !sniff {
+                    match self.parser.parse(&mut self.inbox, &self.worker.buffers) {
+                        Ok(Some(head)) => return Next::Request(head),
+                        Ok(None) => {}
+                        Err(error) => return Next::Invalid(error),
+                    }
+                }
+                let now = self.worker.deadlines.now();
+                let (since, _) = begun.get_or_insert_with(|| {
+                    (now, Held::new(&self.worker.stats, |shard| &shard.reading))
+                });
+                left = limits
+                    .header_timeout
+                    .saturating_sub(Duration::from_millis(now - *since));
+                if left.is_zero() && !limits.header_timeout.is_zero() {
+                    return Next::Closed;
+                }
+            }
+            let Self {
+                stream,
+                slot,
+                inbox,
+                worker,
+                ..
+            } = self;
+            match slot.within(left, fill(stream, inbox, worker)).await {
+                Ok(Ok(1..)) => {}
+                Ok(Ok(0) | Err(_)) | Err(_) => return Next::Closed,
+            }
+        }
+    }
+
+    /// Gives the read buffer back unless the next request is in it.
+    fn release(&mut self) {
+        if self.inbox.is_empty() {
+            self.worker.buffers.give(std::mem::take(&mut self.inbox));
+        }
+    }
+
+    /// Begins the body of a request.
+    pub fn expect_body(&mut self, head: &RequestHead, limits: &http1::Limits, limit: u64) {
+        let body = head.body(limits);
+        self.body = if limit == 0 {
+            body
+        } else {
+            body.with_limit(limit)
+        };
+        self.expects_continue = head.expects_continue();
+    }
+
+    /// Trailers of the body, after its end.
+    pub fn take_trailers(&mut self) -> Option<http1::Headers> {
+        self.body.take_trailers()
+    }
+
+    /// The next piece of the body; `None` at its end.
+    pub fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
+        loop {
+            if let Some(piece) = self.decode()? {
+                return Poll::Ready(Ok(piece));
+            }
+            let read = wire::poll_read(&mut self.stream, cx, &mut self.inbox);
+            if ready!(read).map_err(Error::ClientGone)? == 0 {
+                return Poll::Ready(Err(Error::ClientGone(io::ErrorKind::UnexpectedEof.into())));
+            }
+        }
+    }
+
+    /// A piece of the body, or its end (`Some(None)`), that has arrived already.
+    pub fn decode(&mut self) -> Result<Option<Option<Bytes>>, Error> {
+        let decoded = self.body.decode(&self.inbox).map_err(|error| match error {
+            http1::Error::BodyTooLarge => Error::BodyTooLarge,
+            error => Error::Request(error),
+        })?;
+        Ok(match decoded {
+            Decoded::Data { skip, len } => {
+                self.inbox.advance(skip);
+                Some(Some(self.inbox.split_to(len).freeze()))
+            }
+            Decoded::More { skip } => {
+                self.inbox.advance(skip);
+                None
+            }
+            Decoded::End { skip } => {
+                self.inbox.advance(skip);
+                Some(None)
+            }
+        })
+    }
+
+    /// Ready when the client has gone away. Requests that it sends ahead are kept, up to a bound.
+    pub fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        while self.inbox.len() < http1::HEAD_BUFFER {
+            match ready!(wire::poll_read(&mut self.stream, cx, &mut self.inbox)) {
+                Ok(0) => return Poll::Ready(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) => {}
+                Err(error) => return Poll::Ready(error),
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Tells a client that waits for it to send its body.
+    pub async fn send_continue(&mut self) -> Result<(), Error> {
+        if std::mem::take(&mut self.expects_continue) {
+            self.write(&mut [IoSlice::new(b"HTTP/1.1 100 Continue\r\n\r\n")])
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is queued, within the client's time to take it.
+    pub async fn write_out(&mut self, out: &mut Outgoing) -> Result<(), Error> {
+        let timeout = self.worker.published().settings.limits.send_timeout;
+        let Self { stream, slot, .. } = self;
+        match slot
+            .within(
+                timeout,
+                std::future::poll_fn(|cx| out.poll_write(stream, cx)),
+            )
+            .await
+        {
+            Ok(written) => written.map_err(Error::ClientGone),
+            Err(_) => Err(Error::ClientStalled),
+        }
+    }
+
+    /// Writes pieces in one go, within the client's time to take them.
+    pub async fn write(&mut self, parts: &mut [IoSlice<'_>]) -> Result<(), Error> {
+        let timeout = self.worker.published().settings.limits.send_timeout;
+        let Self { stream, slot, .. } = self;
+        match slot.within(timeout, wire::write_all(stream, parts)).await {
+            Ok(written) => written.map_err(Error::ClientGone),
+            Err(_) => Err(Error::ClientStalled),
+        }
+    }
+
+    /// Takes what is left of a request body, if that is little, so that the connection can go on.
+    pub async fn drain_body(&mut self) -> bool {
+        const MOST: usize = 256 << 10;
+        const TIME: Duration = Duration::from_secs(5);
+        let mut drained = 0;
+        let mut all = async |client: &mut Self| {
+            while drained < MOST {
+                match std::future::poll_fn(|cx| client.poll_body(cx)).await {
+                    Ok(Some(piece)) => drained += piece.len(),
+                    Ok(None) => return true,
+                    Err(_) => return false,
+                }
+            }
+            false
+        };
+        if self.body.is_done() {
+            return true;
+        }
+        let slot = self.worker.deadlines.slot();
+        slot.within(TIME, all(self)).await.unwrap_or(false)
+    }
+
+    /// Answers bytes that are no request.
+    async fn refuse(&mut self, error: http1::Error) {
+        let accept = self
+            .parser
+            .header(&self.inbox, Known::Accept)
+            .map(|value| String::from_utf8_lossy(value).into_owned());
+        let worker = self.worker.clone();
+        let is_head = self.parser.method() == Some(&http1::Method::Head);
+        exchange::refuse(&worker, self, error, accept.as_deref(), is_head).await;
+    }
+
+    /// Ends the connection so that the client reads the answer: without this, bytes that it still sends would make
+    /// the system reset the connection, and the reset can overtake the answer.
+    async fn linger(&mut self) {
+        const TIME: Duration = Duration::from_secs(5);
+        const MOST: usize = 1 << 20;
+        let Self {
+            stream,
+            slot,
+            inbox,
+            ..
+        } = self;
+        let unread = !self.body.is_done() || !inbox.is_empty();
+        let farewell = async {
+            use tokio::io::AsyncWriteExt;
+            if stream.shutdown().await.is_err() || !unread {
+                return;
+            }
+            let mut dropped = 0;
+            while dropped < MOST {
+                inbox.clear();
+                match std::future::poll_fn(|cx| wire::poll_read(stream, cx, inbox)).await {
+                    Ok(read @ 1..) => dropped += read,
+                    _ => return,
+                }
+            }
+        };
+        // Whether or not the client came to its end, the connection is dropped now.
+        let _ = slot.within(TIME, farewell).await;
+    }
+
+    /// Hands the connection over to HTTP/2.
+    async fn become_http2(mut self, peer: Rc<Peer>) {
+        if self.stream.unread(&self.inbox).is_ok() {
+            let Self { stream, worker, .. } = self;
+            crate::http2_client::serve(worker, stream, peer).await;
+        }
+    }
+}
+
+/// Reads once. While nothing is there the connection holds no buffer, and while the worker drains it ends.
+async fn fill(stream: &mut Stream, inbox: &mut BytesMut, worker: &Local) -> io::Result<usize> {
+    std::future::poll_fn(|cx| {
+        if inbox.is_empty() && worker.is_draining() {
+            return Poll::Ready(Ok(0));
+        }
+        if inbox.capacity() == 0 {
+            *inbox = worker.buffers.take_body();
+        }
+        let read = wire::poll_read(stream, cx, inbox);
+        if inbox.is_empty() {
+            worker.buffers.give(std::mem::take(inbox));
+        }
+        read
+    })
+    .await
+}

@@ -1,0 +1,178 @@
+//! What the tasks of one worker thread share. Nothing here is touched by another thread.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use arc_swap::Cache;
+use bytes::BytesMut;
+use http1::BufferPool;
+use net::Stream;
+use net::connect::Connector;
+use net::pool::{Pool, PoolSettings};
+use net::tls::ClientTls;
+use snapshot::{Service, Upstream};
+use stdx::{Clock, SeededRandom};
+use uuid::Uuid;
+
+use crate::access_log::Batch;
+use crate::balancing::Balancers;
+use crate::deadline::Deadlines;
+use crate::error::Error;
+use crate::grpc::Connections;
+use crate::moment::Moment;
+use crate::published::{Published, Shared};
+use crate::request_id::RequestId;
+use crate::settings::UpstreamKeepalive;
+use crate::stats::Shard;
+use crate::target;
+
+/// What was published when an exchange began. Perf: its references are counted by the thread alone.
+#[derive(Debug)]
+pub(crate) struct Current(Arc<Published>);
+
+impl std::ops::Deref for Current {
+    type Target = Published;
+
+    fn deref(&self) -> &Published {
+        &self.0
+    }
+}
+
+/// How the cache gets at what is published.
+#[derive(Debug, Clone)]
+pub(crate) struct PublishedSource(Arc<Shared>);
+
+impl std::ops::Deref for PublishedSource {
+    type Target = arc_swap::ArcSwap<Published>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0.published
+    }
+}
+
+/// The state of a worker.
+pub(crate) struct Local {
+    pub shared: Arc<Shared>,
+    pub stats: Arc<Shard>,
+    pub clock: Arc<dyn Clock>,
+    pub deadlines: Rc<Deadlines>,
+    pub moment: Moment,
+    pub log: Batch,
+    pub buffers: BufferPool,
+    pub pool: Pool<Stream>,
+    pub grpc: Connections,
+    pub connector: Connector,
+    pub balancers: Balancers,
+    pub random: RefCell<SeededRandom>,
+    /// Where heads are written; what was written is split off.
+    pub scratch: RefCell<BytesMut>,
+    source: RefCell<Cache<PublishedSource, Arc<Published>>>,
+    current: RefCell<Rc<Current>>,
+    /// How the services of the current snapshot speak TLS, as far as they were asked.
+    client_tls: RefCell<HashMap<(Uuid, Option<Uuid>), ClientTls>>,
+    draining: Cell<bool>,
+}
+
+impl Local {
+    pub fn new(shared: Arc<Shared>) -> Rc<Self> {
+        let current = shared.published.load_full();
+        let clock = shared.clock.clone();
+        Rc::new(Self {
+            stats: shared.stats.shard(),
+            deadlines: Deadlines::new(clock.clone()),
+            moment: Moment::new(clock.clone()),
+            log: Batch::default(),
+            buffers: BufferPool::default(),
+            pool: Pool::new(pool_settings(&current.settings.upstream_keepalive)),
+            grpc: Connections::default(),
+            connector: Connector,
+            balancers: Balancers::default(),
+            random: RefCell::new(SeededRandom::from_entropy()),
+            scratch: RefCell::default(),
+            source: RefCell::new(Cache::new(PublishedSource(shared.clone()))),
+            current: RefCell::new(Rc::new(Current(current))),
+            client_tls: RefCell::default(),
+            draining: Cell::new(false),
+            clock,
+            shared,
+        })
+    }
+
+    /// What is published now. Perf: a load and a comparison; the count of references is the thread's own.
+    pub fn published(&self) -> Rc<Current> {
+        let mut source = self.source.borrow_mut();
+        let latest = source.load();
+        let mut current = self.current.borrow_mut();
+        if !Arc::ptr_eq(latest, &current.0) {
+            *current = Rc::new(Current(latest.clone()));
+            self.client_tls.borrow_mut().clear();
+            self.pool
+                .set_settings(pool_settings(&latest.settings.upstream_keepalive));
+        }
+        current.clone()
+    }
+
+    /// A new request id.
+    pub fn new_id(&self) -> RequestId {
+        RequestId::new(&mut self.random.borrow_mut())
+    }
+
+    /// How to speak TLS to the upstream of a service.
+    pub fn client_tls(
+        &self,
+        published: &Published,
+        service: &Service,
+        upstream: Option<&Upstream>,
+    ) -> Result<ClientTls, Error> {
+        let key = (service.id, upstream.map(|upstream| upstream.id));
+        if let Some(known) = self.client_tls.borrow().get(&key) {
+            return Ok(known.clone());
+        }
+        let compiled = target::compile_tls(published, service, upstream, &self.shared.client_tls)?;
+        self.client_tls.borrow_mut().insert(key, compiled.clone());
+        Ok(compiled)
+    }
+
+    /// Whether the worker is to end: no connection takes another request.
+    pub fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Begins to end: connections that wait for a request are woken, and close.
+    pub fn drain(&self) {
+        self.draining.set(true);
+        self.deadlines.wake_all();
+    }
+
+    /// What has to be done from time to time: expired deadlines, log lines, idle upstream connections.
+    /// Tells whether it has to be done again soon.
+    pub fn housekeep(&self) -> bool {
+        let armed = self.deadlines.sweep();
+        let published = self.published();
+        if let Some(log) = &published.access_log {
+            self.log.flush(log);
+        }
+        armed
+    }
+
+    /// The slower part of it, every second or so.
+    pub fn sweep_upstreams(&self) {
+        let now = self.clock.monotonic();
+        let published = self.published();
+        self.pool.sweep(now);
+        self.grpc
+            .sweep(now, published.settings.upstream_keepalive.idle_timeout);
+        self.balancers
+            .retain(|id| published.snapshot.upstream_by_id(id).is_some());
+    }
+}
+
+fn pool_settings(keepalive: &UpstreamKeepalive) -> PoolSettings {
+    PoolSettings {
+        size: keepalive.pool_size,
+        max_requests: (keepalive.max_requests > 0).then_some(keepalive.max_requests),
+        idle_timeout: (!keepalive.idle_timeout.is_zero()).then_some(keepalive.idle_timeout),
+    }
+}

@@ -1,0 +1,48 @@
+//! What is known of a client connection before its first request.
+
+use std::net::SocketAddr;
+
+use net::{Address, Stream};
+
+use crate::settings::DataPlaneSettings;
+
+/// Who is at the other end, and how they came.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    /// The address that the connection comes from; none on a unix socket.
+    pub address: Option<SocketAddr>,
+    /// Its IP address as text, `unix:` on a unix socket.
+    pub text: Box<str>,
+    /// The address that the client connected to, its port mapped by `port_maps`.
+    pub destination: Option<SocketAddr>,
+    /// The port of it as text.
+    pub port: Box<str>,
+    /// Who the PROXY protocol says is behind the connection.
+    pub preface: Option<SocketAddr>,
+    /// Whether the client speaks TLS to us.
+    pub tls: bool,
+    /// The name that the client asked for in its TLS greeting.
+    pub sni: Option<Box<str>>,
+}
+
+impl Peer {
+    /// Asks a connection, after its handshakes.
+    pub fn of(stream: &Stream, preface: Option<SocketAddr>, settings: &DataPlaneSettings) -> Self {
+        let tls = stream.tls();
+        let address = stream.peer_addr().ip();
+        let local = stream.local_addr().ok().and_then(Address::ip);
+        let mapped = |port: u16| settings.port_maps.get(&port).copied().unwrap_or(port);
+        Self {
+            address,
+            text: address.map_or_else(|| "unix:".into(), |address| address.ip().to_string().into()),
+            destination: local.map(|local| SocketAddr::new(local.ip(), mapped(local.port()))),
+            port: local.map_or_else(
+                || "".into(),
+                |local| mapped(local.port()).to_string().into(),
+            ),
+            preface,
+            tls: tls.is_some(),
+            sni: tls.and_then(|tls| tls.sni.clone()),
+        }
+    }
+}

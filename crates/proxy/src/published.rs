@@ -1,0 +1,133 @@
+//! What the node publishes and the workers read: the snapshot and the settings, swapped as one.
+
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use net::dns::Resolver;
+use net::tls::{CertificateLookup, ClientTlsCache, ServerChoice, ServerTls};
+use parking_lot::Mutex;
+use snapshot::Snapshot;
+use stdx::Clock;
+
+use crate::access_log::AccessLog;
+use crate::settings::DataPlaneSettings;
+use crate::stats::Stats;
+
+/// One state of everything that an exchange goes by. It never changes; a request that has begun keeps the one it has.
+#[derive(Debug)]
+pub struct Published {
+    pub snapshot: Arc<Snapshot>,
+    pub settings: Arc<DataPlaneSettings>,
+    /// The setting `proxy_access_log`; none when it is off.
+    pub access_log: Option<AccessLog>,
+}
+
+impl Published {
+    /// The limits for request heads, as the HTTP/1 parser takes them.
+    pub(crate) fn head_limits(&self) -> http1::Limits {
+        let limits = &self.settings.limits;
+        http1::Limits {
+            line: limits.header_line,
+            head: limits.head,
+            headers: limits.header_count,
+            ..http1::Limits::default()
+        }
+    }
+}
+
+/// What all workers share with each other and with the node.
+#[derive(Debug)]
+pub struct Shared {
+    pub(crate) published: ArcSwap<Published>,
+    /// Makes sure that two changes at a time do not lose one.
+    changing: Mutex<()>,
+    pub(crate) resolver: Resolver,
+    pub(crate) stats: Stats,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) server_tls: ArcSwapOption<ServerTls>,
+    pub(crate) client_tls: ClientTlsCache,
+    /// Where TLS handshakes are computed, if not on the worker.
+    pub(crate) handshakes: Option<tokio::runtime::Handle>,
+}
+
+impl Shared {
+    /// A data plane that serves `snapshot`. Handshakes run on `handshakes` if it is given, so that a costly one does
+    /// not hold up the requests of its worker.
+    pub fn new(
+        snapshot: Arc<Snapshot>,
+        settings: DataPlaneSettings,
+        access_log: Option<AccessLog>,
+        resolver: Resolver,
+        clock: Arc<dyn Clock>,
+        handshakes: Option<tokio::runtime::Handle>,
+    ) -> Arc<Self> {
+        let published = Published {
+            snapshot,
+            settings: Arc::new(settings),
+            access_log,
+        };
+        Arc::new(Self {
+            published: ArcSwap::from_pointee(published),
+            changing: Mutex::new(()),
+            resolver,
+            stats: Stats::default(),
+            clock,
+            server_tls: ArcSwapOption::empty(),
+            client_tls: ClientTlsCache::default(),
+            handshakes,
+        })
+    }
+
+    /// Serves another snapshot from the next request on. When this returns, no request that begins later sees the old one.
+    pub fn publish(&self, snapshot: Arc<Snapshot>) {
+        self.change(|now| Published {
+            snapshot,
+            settings: now.settings.clone(),
+            access_log: now.access_log.clone(),
+        });
+    }
+
+    /// Goes by other settings from the next request on.
+    pub fn configure(&self, settings: DataPlaneSettings, access_log: Option<AccessLog>) {
+        self.change(|now| Published {
+            snapshot: now.snapshot.clone(),
+            settings: Arc::new(settings),
+            access_log,
+        });
+    }
+
+    /// How listeners with `ssl` shake hands; without it their connections are refused.
+    pub fn set_server_tls(&self, tls: Option<Arc<ServerTls>>) {
+        self.server_tls.store(tls);
+    }
+
+    /// What is served now.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.published.load().snapshot.clone()
+    }
+
+    /// The counters of all workers.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    fn change(&self, next: impl FnOnce(&Published) -> Published) {
+        let _changing = self.changing.lock();
+        let now = self.published.load_full();
+        self.published.store(Arc::new(next(&now)));
+    }
+}
+
+/// Chooses the certificate for a handshake: the one whose SNI matches, else the node's own.
+impl CertificateLookup for Published {
+    fn find(&self, server_name: Option<&str>) -> Option<ServerChoice> {
+        let configured = self
+            .snapshot
+            .server_certificate(server_name)
+            .map(|certificate| certificate.server_identity());
+        configured
+            .or(self.settings.default_identity.as_ref())
+            .cloned()
+            .map(ServerChoice::from)
+    }
+}

@@ -1,0 +1,385 @@
+//! Answers of the gateway itself: the one place where errors become what a client reads.
+//!
+//! Two families, as in Kong: pages of the error handler, for faults that the HTTP engine finds (their form follows
+//! `Accept`, then `Content-Type`, then `error_default_type`), and refusals by the gateway (their form follows `Accept`,
+//! else JSON).
+
+use std::borrow::Cow;
+
+use crate::error::Error;
+use crate::media::Media;
+use crate::request_id::RequestId;
+use crate::settings::DataPlaneSettings;
+
+/// What of a request shapes an answer to it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Asked<'a> {
+    pub accept: Option<&'a str>,
+    pub content_type: Option<&'a str>,
+    /// Host and target, for redirects.
+    pub host: &'a str,
+    pub target: &'a str,
+}
+
+/// An answer that is complete but for the headers that every answer gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: Vec<(&'static str, Cow<'static, str>)>,
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    /// The answer that tells a client about an error.
+    pub fn to_error(
+        error: &Error,
+        asked: &Asked<'_>,
+        settings: &DataPlaneSettings,
+        id: &RequestId,
+    ) -> Self {
+        match error {
+            Error::NoRoute => Self::refusal(
+                404,
+                "no Route matched with those values",
+                asked,
+                settings,
+                id,
+            ),
+            Error::NoService => Self::refusal(
+                503,
+                "no Service found with those values",
+                asked,
+                settings,
+                id,
+            ),
+            Error::Resolve(_) => Self::refusal(503, "name resolution failed", asked, settings, id),
+            Error::NoPeer => Self::refusal(
+                503,
+                "failure to get a peer from the ring-balancer",
+                asked,
+                settings,
+                id,
+            ),
+            Error::NotGrpc => Self::refusal(
+                415,
+                "Non-gRPC request matched gRPC route",
+                asked,
+                settings,
+                id,
+            ),
+            Error::Http2Required => {
+                Self::refusal(426, "Please use HTTP2 protocol", asked, settings, id)
+                    .upgrade("HTTP/2")
+            }
+            Error::HttpsRequired(426) => {
+                Self::refusal(426, "Please use HTTPS protocol", asked, settings, id)
+                    .upgrade("TLS/1.2, HTTP/1.1")
+            }
+            Error::HttpsRequired(status) => Self::redirect(*status, asked),
+            Error::GrpcsRequired => Self::grpc(200, 1, "gRPC request matched gRPCs route"),
+            // Compat: 494 is nginx's name for this fault; the client sees 400 with the words of 494.
+            Error::Request(http1::Error::HeadTooLarge | http1::Error::TooManyHeaders) => Self {
+                status: 400,
+                ..Self::page(494, asked, settings, id)
+            },
+            error => Self::page(error.status(), asked, settings, id),
+        }
+    }
+
+    /// A refusal in the gateway's own words.
+    fn refusal(
+        status: u16,
+        message: &str,
+        asked: &Asked<'_>,
+        settings: &DataPlaneSettings,
+        id: &RequestId,
+    ) -> Self {
+        if asked.is_grpc() {
+            let code = grpc_status(status);
+            return Self::grpc(status, code, grpc_message(code));
+        }
+        let media = Media::accepted(asked.accept.unwrap_or_default());
+        Self::in_media(status, media, message, settings, id)
+    }
+
+    /// A page of the error handler.
+    fn page(status: u16, asked: &Asked<'_>, settings: &DataPlaneSettings, id: &RequestId) -> Self {
+        let Some(message) = handler_message(status) else {
+            return Self::bare(status);
+        };
+        if asked.is_grpc() {
+            return Self::grpc(status, grpc_status(status), message);
+        }
+        let media = match asked.accept.or(asked.content_type) {
+            Some(wanted) => Media::accepted(wanted),
+            None => settings.error_default_type,
+        };
+        Self::in_media(status, media, message, settings, id)
+    }
+
+    fn in_media(
+        status: u16,
+        media: Media,
+        message: &str,
+        settings: &DataPlaneSettings,
+        id: &RequestId,
+    ) -> Self {
+        let body = media
+            .page(&settings.error_templates, message, id.as_str())
+            .into_bytes();
+        Self {
+            status,
+            headers: vec![("Content-Type", media.content_type().into())],
+            body,
+        }
+    }
+
+    fn redirect(status: u16, asked: &Asked<'_>) -> Self {
+        let mut reply = Self::bare(status);
+        reply.headers.push((
+            "Location",
+            format!("https://{}{}", asked.host, asked.target).into(),
+        ));
+        reply
+    }
+
+    /// The page that the HTTP engine has for a status without words of Kong's.
+    ///
+    /// Compat: nginx names no charset on 301 and 302.
+    fn bare(status: u16) -> Self {
+        let title = format!("{status} {}", reason(status));
+        let body = format!(
+            "<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n</body>\r\n</html>\r\n"
+        );
+        let content_type = if matches!(status, 301 | 302) {
+            "text/html"
+        } else {
+            "text/html; charset=UTF-8"
+        };
+        Self {
+            status,
+            headers: vec![("Content-Type", content_type.into())],
+            body: body.into_bytes(),
+        }
+    }
+
+    /// An answer that a gRPC client understands: the outcome is in the head, and there is no body.
+    fn grpc(status: u16, code: u8, message: &str) -> Self {
+        let headers = vec![
+            ("Content-Type", "application/grpc".into()),
+            ("grpc-status", code.to_string().into()),
+            ("grpc-message", message.to_owned().into()),
+        ];
+        Self {
+            status,
+            headers,
+            body: Vec::new(),
+        }
+    }
+
+    fn upgrade(mut self, to: &'static str) -> Self {
+        self.headers.push(("Connection", "Upgrade".into()));
+        self.headers.push(("Upgrade", to.into()));
+        self
+    }
+}
+
+impl Asked<'_> {
+    fn is_grpc(&self) -> bool {
+        self.content_type
+            .is_some_and(|value| value.starts_with("application/grpc"))
+    }
+}
+
+/// Kong's words for a status that the HTTP engine gives; `None` for those whose page Kong leaves alone.
+fn handler_message(status: u16) -> Option<&'static str> {
+    Some(match status {
+        400 => "Bad request",
+        404 => "Not found",
+        405 => "Method not allowed",
+        408 => "Request timeout",
+        411 => "Length required",
+        412 => "Precondition failed",
+        413 => "Payload too large",
+        414 => "URI too long",
+        417 => "Expectation failed",
+        494 => "Request header or cookie too large",
+        500 => "An unexpected error occurred",
+        502 => "An invalid response was received from the upstream server",
+        503 => "The upstream server is currently unavailable",
+        504 => "The upstream server is timing out",
+        _ => return None,
+    })
+}
+
+/// The gRPC status that stands for an HTTP status.
+pub fn grpc_status(status: u16) -> u8 {
+    match status {
+        200..=299 => 0,
+        401 => 16,
+        403 => 7,
+        404 => 5,
+        409 => 6,
+        429 => 8,
+        499 => 1,
+        400..=498 => 3,
+        501 => 12,
+        503 => 14,
+        504 => 4,
+        500..=599 => 13,
+        _ => 2,
+    }
+}
+
+fn grpc_message(code: u8) -> &'static str {
+    const NAMES: [&str; 17] = [
+        "OK",
+        "Canceled",
+        "Unknown",
+        "InvalidArgument",
+        "DeadlineExceeded",
+        "NotFound",
+        "AlreadyExists",
+        "PermissionDenied",
+        "ResourceExhausted",
+        "FailedPrecondition",
+        "Aborted",
+        "OutOfRange",
+        "Unimplemented",
+        "Internal",
+        "Unavailable",
+        "DataLoss",
+        "Unauthenticated",
+    ];
+    NAMES.get(usize::from(code)).copied().unwrap_or("Unknown")
+}
+
+/// The reason phrase of a status of ours.
+pub fn reason(status: u16) -> &'static str {
+    match status {
+        301 => "Moved Permanently",
+        302 => "Moved Temporarily",
+        505 => "HTTP Version Not Supported",
+        413 => "Request Entity Too Large",
+        414 => "Request-URI Too Large",
+        503 => "Service Temporarily Unavailable",
+        504 => "Gateway Time-out",
+        status => http::StatusCode::from_u16(status)
+            .ok()
+            .and_then(|status| status.canonical_reason())
+            .unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stdx::SeededRandom;
+
+    use super::*;
+
+    fn reply(error: &Error, asked: &Asked<'_>) -> Reply {
+        let id = RequestId::new(&mut SeededRandom::new(1));
+        Reply::to_error(error, asked, &DataPlaneSettings::default(), &id)
+    }
+
+    fn header<'a>(reply: &'a Reply, name: &str) -> Option<&'a str> {
+        reply
+            .headers
+            .iter()
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value.as_ref())
+    }
+
+    #[test]
+    fn pages_follow_accept_then_content_type_then_the_default() {
+        let asked = |accept, content_type| Asked {
+            accept,
+            content_type,
+            ..Asked::default()
+        };
+        for (asked, expected) in [
+            (asked(None, None), "text/plain; charset=utf-8"),
+            (
+                asked(None, Some("application/json")),
+                "application/json; charset=utf-8",
+            ),
+            (
+                asked(Some("text/html"), Some("application/json")),
+                "text/html; charset=utf-8",
+            ),
+        ] {
+            assert_eq!(
+                header(&reply(&Error::UpstreamTimeout, &asked), "Content-Type"),
+                Some(expected)
+            );
+        }
+        let refusal = reply(&Error::NoRoute, &asked(None, Some("text/html")));
+        assert_eq!(
+            header(&refusal, "Content-Type"),
+            Some("application/json; charset=utf-8")
+        );
+    }
+
+    #[test]
+    fn a_redirect_keeps_the_target() {
+        let asked = Asked {
+            host: "sec.test",
+            target: "/a?b=%20",
+            ..Asked::default()
+        };
+        let redirect = reply(&Error::HttpsRequired(301), &asked);
+        assert_eq!(
+            header(&redirect, "Location"),
+            Some("https://sec.test/a?b=%20")
+        );
+        assert_eq!(
+            (redirect.body.len(), header(&redirect, "Content-Type")),
+            (134, Some("text/html"))
+        );
+        assert_eq!(reply(&Error::HttpsRequired(307), &asked).body.len(), 136);
+        assert_eq!(
+            header(&reply(&Error::HttpsRequired(426), &asked), "Upgrade"),
+            Some("TLS/1.2, HTTP/1.1")
+        );
+    }
+
+    #[test]
+    fn grpc_clients_are_told_in_the_head() {
+        let asked = Asked {
+            content_type: Some("application/grpc+proto"),
+            ..Asked::default()
+        };
+        let refused = reply(&Error::NoRoute, &asked);
+        assert_eq!(
+            (
+                header(&refused, "grpc-status"),
+                header(&refused, "grpc-message")
+            ),
+            (Some("5"), Some("NotFound"))
+        );
+        let failed = reply(&Error::UpstreamTimeout, &asked);
+        assert_eq!(
+            (header(&failed, "grpc-status"), failed.body.len()),
+            (Some("4"), 0)
+        );
+    }
+
+    #[test]
+    fn statuses_without_words_get_the_bare_page() {
+        assert_eq!(
+            reply(
+                &Error::Request(http1::Error::UnknownCoding),
+                &Asked::default()
+            )
+            .body
+            .len(),
+            130
+        );
+        assert_eq!(
+            reply(&Error::Request(http1::Error::Version), &Asked::default())
+                .body
+                .len(),
+            152
+        );
+    }
+}

@@ -1,0 +1,214 @@
+//! Phase *pick target*: which address the request goes to, and what name it is given there.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use net::Alpn;
+use net::connect::{Target, TargetTls};
+use net::tls::{ClientTls, ClientTlsSettings};
+use router::Protocol;
+use snapshot::{Service, Upstream};
+
+use crate::balancing::Lease;
+use crate::error::Error;
+use crate::exchange::Exchange;
+
+/// Where a request goes.
+#[derive(Debug)]
+pub(crate) struct Picked {
+    pub target: Target,
+    /// The value of `Host` there.
+    pub host: String,
+    /// The address out of an upstream's targets, if it came from there.
+    lease: Option<Lease>,
+}
+
+impl Picked {
+    /// Notes that the target did not serve the request.
+    pub fn failed(&mut self, error: &Error) {
+        if let Some(lease) = &mut self.lease {
+            tracing::debug!(%error, target = %self.target.address, "a target of an upstream failed");
+            lease.failed();
+        }
+    }
+}
+
+impl Exchange {
+    /// Picks for the first try.
+    pub async fn pick_target(&mut self, service: &Service) -> Result<Picked, Error> {
+        let host = bare(&service.host);
+        if let Ok(ip) = host.parse::<IpAddr>() {
+            return self.picked(
+                service,
+                None,
+                SocketAddr::new(ip, service.port),
+                &service.host,
+                None,
+            );
+        }
+        if let Some(upstream) = self.published.snapshot.upstream(&service.host).cloned() {
+            return self.pick_balanced(service, &upstream, None).await;
+        }
+        self.pick_resolved(service).await
+    }
+
+    /// Picks for another try; of an upstream's targets, another one if there is one.
+    pub async fn pick_again(
+        &mut self,
+        service: &Service,
+        before: &mut Picked,
+    ) -> Result<Picked, Error> {
+        match before.lease.take() {
+            Some(lease) => {
+                let upstream = lease.upstream().clone();
+                self.pick_balanced(service, &upstream, Some(lease)).await
+            }
+            None => self.pick_target(service).await,
+        }
+    }
+
+    async fn pick_resolved(&self, service: &Service) -> Result<Picked, Error> {
+        let resolver = &self.worker.shared.resolver;
+        let address = match resolver.cached_address(&service.host, service.port) {
+            Some(known) => known?,
+            None => {
+                resolver
+                    .resolve_address(&service.host, service.port)
+                    .await?
+            }
+        };
+        self.picked(service, None, address, &service.host, None)
+    }
+
+    async fn pick_balanced(
+        &mut self,
+        service: &Service,
+        upstream: &Arc<Upstream>,
+        before: Option<Lease>,
+    ) -> Result<Picked, Error> {
+        let worker = self.worker.clone();
+        worker.balancers.refresh(&worker, upstream).await;
+        let key = self.hash_key(upstream);
+        let (lease, address, name) = worker
+            .balancers
+            .pick(&worker, upstream, &key, before)
+            .ok_or(Error::NoPeer)?;
+        let name = upstream.host_header.clone().unwrap_or(name);
+        self.picked(service, Some(upstream), address, &name, Some(lease))
+    }
+
+    fn picked(
+        &self,
+        service: &Service,
+        upstream: Option<&Upstream>,
+        address: SocketAddr,
+        name: &str,
+        lease: Option<Lease>,
+    ) -> Result<Picked, Error> {
+        let host = match &self.chosen()?.preserved_host {
+            Some(host) => host.clone(),
+            None => with_port(name, address.port(), service.protocol),
+        };
+        let tls = match service.protocol {
+            Protocol::Https | Protocol::Grpcs => {
+                let config = self.worker.client_tls(&self.published, service, upstream)?;
+                let server_name = http1::host_name(host.as_bytes());
+                Some(TargetTls {
+                    config,
+                    server_name: String::from_utf8_lossy(server_name).into(),
+                })
+            }
+            _ => None,
+        };
+        Ok(Picked {
+            target: Target { address, tls },
+            host,
+            lease,
+        })
+    }
+}
+
+/// How a service's upstream is spoken to over TLS.
+pub(crate) fn compile_tls(
+    exchange: &crate::published::Published,
+    service: &Service,
+    upstream: Option<&Upstream>,
+    cache: &net::tls::ClientTlsCache,
+) -> Result<ClientTls, Error> {
+    let (snapshot, settings) = (&exchange.snapshot, &exchange.settings);
+    let trust = if service.tls_verify.unwrap_or(settings.upstream_tls_verify) {
+        let named = snapshot.trust(&service.ca_certificates);
+        if named.is_none() && !service.ca_certificates.is_empty() {
+            return Err(Error::Internal(
+                "a CA certificate of the service is missing",
+            ));
+        }
+        // Without any authority nothing can be verified, and nothing may pass.
+        let trust = named.or_else(|| settings.trust.clone());
+        Some(trust.ok_or(Error::Internal(
+            "the service verifies its upstream, and no CA is configured",
+        ))?)
+    } else {
+        None
+    };
+    let certificate = service
+        .client_certificate
+        .or_else(|| upstream.and_then(|upstream| upstream.client_certificate));
+    let identity = match certificate {
+        Some(id) => {
+            let certificate = snapshot.certificate(id).ok_or(Error::Internal(
+                "the client certificate of the service is missing",
+            ))?;
+            certificate.client_identity().cloned()
+        }
+        None => settings.client_identity.clone(),
+    };
+    let is_grpc = service.protocol == Protocol::Grpcs;
+    let compiled = cache.get(ClientTlsSettings {
+        trust,
+        verify_depth: service
+            .tls_verify_depth
+            .or(settings.upstream_tls_verify_depth),
+        identity,
+        alpn: is_grpc.then_some(Alpn::Http2),
+        versions: Vec::new(),
+    });
+    compiled.map_err(|error| {
+        tracing::error!(%error, service = %service.id, "cannot speak TLS to the upstream");
+        Error::Internal("TLS to the upstream cannot be set up")
+    })
+}
+
+/// A host without the brackets of an IPv6 address.
+fn bare(host: &str) -> &str {
+    host.strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host)
+}
+
+/// The value of `Host` for a name and a port, which is left out if the scheme implies it.
+fn with_port(name: &str, port: u16, protocol: Protocol) -> String {
+    let implied = match protocol {
+        Protocol::Http | Protocol::Grpc => 80,
+        _ => 443,
+    };
+    if port == implied {
+        name.to_owned()
+    } else {
+        format!("{name}:{port}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_port_of_the_scheme_is_left_out() {
+        assert_eq!(with_port("a", 80, Protocol::Http), "a");
+        assert_eq!(with_port("a", 443, Protocol::Http), "a:443");
+        assert_eq!(with_port("a", 80, Protocol::Https), "a:80");
+        assert_eq!(with_port("[::1]", 443, Protocol::Grpcs), "[::1]");
+        assert_eq!((bare("[::1]"), bare("a")), ("::1", "a"));
+    }
+}

@@ -1,0 +1,183 @@
+//! A connection to an HTTP/1 upstream, from the pool or new, and the answer that comes over it.
+
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use http1::{BodyDecoder, Decoded, Method, ResponseHead, ResponseParser};
+use net::Stream;
+use net::connect::Target;
+use net::pool::Pooled;
+
+use crate::error::Error;
+use crate::local::Local;
+use crate::upload::closed;
+use crate::wire;
+
+/// A connection that carries one exchange.
+pub(crate) struct Http1Upstream {
+    pub stream: Stream,
+    pub target: Target,
+    /// Whether it carried requests before.
+    pub reused: bool,
+    requests: u64,
+    inbox: BytesMut,
+    parser: ResponseParser,
+}
+
+impl Http1Upstream {
+    /// Takes a kept connection to the target, or opens one.
+    pub async fn connect(
+        worker: &Local,
+        target: &Target,
+        timeout: Duration,
+    ) -> Result<Self, Error> {
+        let kept = worker.pool.take(target, worker.clock.monotonic());
+        let reused = kept.is_some();
+        let Pooled {
+            connection: stream,
+            requests,
+        } = match kept {
+            Some(kept) => kept,
+            None => Pooled::new(worker.connector.connect(target, timeout).await?),
+        };
+        let parser = ResponseParser::new(http1::Limits::for_upstream());
+        Ok(Self {
+            stream,
+            target: target.clone(),
+            reused,
+            requests,
+            inbox: BytesMut::new(),
+            parser,
+        })
+    }
+
+    /// The next head of the answer.
+    pub fn poll_head(
+        &mut self,
+        worker: &Local,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<ResponseHead, Error>> {
+        if self.inbox.capacity() == 0 {
+            self.inbox = worker.buffers.take_body();
+        }
+        loop {
+            if !self.inbox.is_empty()
+                && let Some(head) = self
+                    .parser
+                    .parse(&mut self.inbox, &worker.buffers)
+                    .map_err(Error::Response)?
+            {
+                return Poll::Ready(Ok(head));
+            }
+            let read = wire::poll_read(&mut self.stream, cx, &mut self.inbox);
+            let read = ready!(read).map_err(Error::UpstreamClosed)?;
+            if read == 0 {
+                // A head that broke off is as good as none.
+                return Poll::Ready(Err(Error::UpstreamClosed(closed())));
+            }
+        }
+    }
+
+    /// Whether part of an answer is there.
+    pub fn has_begun_to_answer(&self) -> bool {
+        !self.inbox.is_empty()
+    }
+
+    /// Begins the body that follows `head`.
+    pub fn body(self, head: &ResponseHead, method: &Method) -> Http1Body {
+        Http1Body {
+            decoder: head.body(method, &http1::Limits::for_upstream()),
+            reusable: head.keep_alive(method),
+            upstream: self,
+        }
+    }
+
+    /// The connection and what arrived behind the head, for a tunnel.
+    pub fn into_parts(self) -> (Stream, BytesMut) {
+        (self.stream, self.inbox)
+    }
+}
+
+/// The body of an upstream's answer.
+pub(crate) struct Http1Body {
+    upstream: Http1Upstream,
+    decoder: BodyDecoder,
+    /// Whether the upstream will take another request.
+    reusable: bool,
+}
+
+impl Http1Body {
+    /// Forbids another request over the connection: the upstream did not read this one to its end.
+    pub fn spoil(&mut self) {
+        self.reusable = false;
+    }
+
+    /// The next piece that has arrived; `Some(None)` is the end, `None` asks for a read.
+    pub fn arrived(&mut self) -> Result<Option<Option<Bytes>>, Error> {
+        let inbox = &mut self.upstream.inbox;
+        Ok(match self.decoder.decode(inbox).map_err(Error::Response)? {
+            Decoded::Data { skip, len } => {
+                inbox.advance(skip);
+                Some(Some(inbox.split_to(len).freeze()))
+            }
+            Decoded::More { skip } => {
+                inbox.advance(skip);
+                None
+            }
+            Decoded::End { skip } => {
+                inbox.advance(skip);
+                Some(None)
+            }
+        })
+    }
+
+    /// Reads more; false when the connection ended and with it the body.
+    pub fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Error>> {
+        let upstream = &mut self.upstream;
+        let read = ready!(wire::poll_read(
+            &mut upstream.stream,
+            cx,
+            &mut upstream.inbox
+        ))
+        .map_err(|_| Error::Truncated)?;
+        if read == 0 {
+            self.reusable = false;
+            self.decoder.finish().map_err(|_| Error::Truncated)?;
+        }
+        Poll::Ready(Ok(read > 0))
+    }
+
+    /// Whether the piece that was taken last was the end of the body, and no trailers can follow.
+    pub fn is_done(&self) -> bool {
+        self.decoder.remaining() == Some(0)
+    }
+
+    /// Trailers, after the end.
+    pub fn take_trailers(&mut self) -> Option<http1::Headers> {
+        self.decoder.take_trailers()
+    }
+
+    /// Gives the connection back to the pool if it can be used again; drops it otherwise.
+    pub fn finish(self, worker: &Local) {
+        let Http1Upstream {
+            stream,
+            target,
+            requests,
+            inbox,
+            ..
+        } = self.upstream;
+        let clean = inbox.is_empty();
+        worker.buffers.give(inbox);
+        if self.reusable && clean && self.decoder.is_done() {
+            worker.pool.put(
+                &target,
+                Pooled {
+                    connection: stream,
+                    requests,
+                },
+                worker.clock.monotonic(),
+            );
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! A worker: one thread that accepts connections and serves them, and the handle by which the node rules it.
+
+use std::cell::Cell;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use net::Stream;
+use net::listen::{Listener, WorkerListener};
+use tokio::sync::{Notify, mpsc};
+use tokio::task::{LocalSet, spawn_local};
+
+use crate::accept;
+use crate::deadline::TICK;
+use crate::local::Local;
+use crate::published::Shared;
+
+/// What a worker begins with.
+#[derive(Debug)]
+pub struct WorkerConfig {
+    /// Its number, for the name of its thread.
+    pub index: usize,
+    pub shared: Arc<Shared>,
+    pub listeners: Vec<WorkerListener>,
+}
+
+/// A running worker. Dropping the handle stops it.
+#[derive(Debug)]
+pub struct Worker {
+    orders: mpsc::Sender<Order>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+enum Order {
+    Listen(Vec<WorkerListener>),
+    Drain(Duration),
+    Stop,
+}
+
+impl Worker {
+    /// Starts a thread with a runtime of its own. Connections that come before it is up wait in the accept queue.
+    pub fn spawn(config: WorkerConfig) -> io::Result<Self> {
+        const ORDERS: usize = 16;
+        let (orders, inbox) = mpsc::channel(ORDERS);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let WorkerConfig {
+            index,
+            shared,
+            listeners,
+        } = config;
+        let thread = std::thread::Builder::new().name(format!("worker-{index}"));
+        let thread = thread
+            .spawn(move || LocalSet::new().block_on(&runtime, run(shared, listeners, inbox)))?;
+        Ok(Self {
+            orders,
+            thread: Some(thread),
+        })
+    }
+
+    /// Accepts from these listeners from now on; connections of the old ones go on.
+    pub fn replace_listeners(&self, listeners: Vec<WorkerListener>) {
+        self.order(Order::Listen(listeners));
+    }
+
+    /// Stops accepting, lets the exchanges under way finish, and ends when the last one has or the deadline passes.
+    pub fn drain(&self, deadline: Duration) {
+        self.order(Order::Drain(deadline));
+    }
+
+    /// Ends at once.
+    pub fn stop(&self) {
+        self.order(Order::Stop);
+    }
+
+    /// Whether the thread has ended.
+    pub fn is_finished(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Waits for the thread to end. Blocks.
+    pub fn join(mut self) {
+        if self
+            .thread
+            .take()
+            .is_some_and(|thread| thread.join().is_err())
+        {
+            tracing::error!("a worker ended with a panic");
+        }
+    }
+
+    fn order(&self, order: Order) {
+        if self.orders.try_send(order).is_err() {
+            tracing::warn!("a worker does not take orders: it has ended, or has many to carry out");
+        }
+    }
+}
+
+/// The connections of a worker that are open.
+#[derive(Debug, Default)]
+struct Open {
+    count: Cell<usize>,
+    fell: Notify,
+}
+
+/// Counts a connection for as long as its task lives.
+struct Counted(Rc<Open>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.count.set(self.0.count.get() - 1);
+        self.0.fell.notify_one();
+    }
+}
+
+async fn run(
+    shared: Arc<Shared>,
+    listeners: Vec<WorkerListener>,
+    mut orders: mpsc::Receiver<Order>,
+) {
+    let local = Local::new(shared);
+    let open = Rc::new(Open::default());
+    spawn_local(keep_house(local.clone()));
+    let mut accepting = listen(&local, &open, listeners);
+    loop {
+        match orders.recv().await {
+            Some(Order::Listen(listeners)) => {
+                let replacement = listen(&local, &open, listeners);
+                stop_accepting(std::mem::replace(&mut accepting, replacement));
+            }
+            Some(Order::Drain(deadline)) => {
+                stop_accepting(accepting);
+                local.drain();
+                let over = tokio::time::timeout(deadline, all_closed(&open)).await;
+                if over.is_err() {
+                    tracing::warn!(
+                        connections = open.count.get(),
+                        "the deadline of the drain passed; connections are cut"
+                    );
+                }
+                break;
+            }
+            Some(Order::Stop) | None => break,
+        }
+    }
+    local.housekeep();
+}
+
+async fn all_closed(open: &Open) {
+    while open.count.get() > 0 {
+        open.fell.notified().await;
+    }
+}
+
+type Accepting = Vec<tokio::task::JoinHandle<()>>;
+
+fn listen(local: &Rc<Local>, open: &Rc<Open>, listeners: Vec<WorkerListener>) -> Accepting {
+    let mut accepting = Vec::with_capacity(listeners.len());
+    for listener in listeners {
+        match listener.into_listener() {
+            Ok(listener) => accepting.push(spawn_local(accept_from(
+                local.clone(),
+                open.clone(),
+                listener,
+            ))),
+            Err(error) => tracing::error!(%error, "a worker cannot take over a listener"),
+        }
+    }
+    accepting
+}
+
+fn stop_accepting(accepting: Accepting) {
+    for task in accepting {
+        task.abort();
+    }
+}
+
+async fn accept_from(local: Rc<Local>, open: Rc<Open>, listener: Listener) {
+    const SHORTAGE: Duration = Duration::from_millis(500);
+    let listener = Rc::new(listener);
+    loop {
+        match listener.accept().await {
+            Ok(stream) => start(&local, &open, &listener, stream),
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                if net::listen::is_shortage(&error) {
+                    tokio::time::sleep(SHORTAGE).await;
+                }
+            }
+        }
+    }
+}
+
+fn start(local: &Rc<Local>, open: &Rc<Open>, listener: &Listener, stream: Stream) {
+    open.count.set(open.count.get() + 1);
+    let counted = Counted(open.clone());
+    let spec = accept::Flags::of(listener.spec());
+    let local = local.clone();
+    spawn_local(async move {
+        let served = crate::panics::caught(accept::serve(local, stream, spec)).await;
+        if served.is_none() {
+            tracing::error!("a connection ended with a panic");
+        }
+        drop(counted);
+    });
+}
+
+/// Ticks while something has a deadline, and looks around every second otherwise.
+async fn keep_house(local: Rc<Local>) {
+    const IDLE: Duration = Duration::from_secs(1);
+    let ticks_a_second = u32::try_from(IDLE.as_millis() / TICK.as_millis()).unwrap_or(1);
+    let mut ticks = 0;
+    loop {
+        if local.housekeep() {
+            tokio::time::sleep(TICK).await;
+            ticks += 1;
+        } else {
+            // Either way there is something to do: a deadline that was just armed, or the second that passed.
+            let _ = tokio::time::timeout(IDLE, local.deadlines.armed()).await;
+            ticks += ticks_a_second;
+        }
+        if ticks >= ticks_a_second {
+            ticks = 0;
+            local.sweep_upstreams();
+        }
+    }
+}
