@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use hickory_resolver::config::{ResolveHosts, ResolverConfig};
+use hickory_resolver::config::{ResolveHosts, ResolverConfig, ResolverOpts};
 use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
@@ -12,7 +12,7 @@ use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use hickory_resolver::{Resolver, TokioResolver};
 
 use super::files::SystemConfig;
-use super::{RecordKind, Records, ServiceRecord};
+use super::{DnsSettings, RecordKind, Records, ServiceRecord};
 use crate::{Error, ResolveError};
 
 /// How many CNAME records are followed one by one. The servers follow them as a rule.
@@ -29,10 +29,24 @@ pub(super) struct Fetched {
 /// Asks name servers.
 #[derive(Debug)]
 pub(super) struct Client {
-    library: TokioResolver,
+    library: Library,
     order: Vec<RecordKind>,
     search: Vec<Box<str>>,
     ndots: usize,
+}
+
+/// The library's resolver. One of them asks a question only once at a time, so that lookups that are not to wait for one
+/// another (`dns_no_sync`) need one each.
+#[derive(Debug)]
+enum Library {
+    Shared(Box<TokioResolver>),
+    OneEach(Box<(ResolverConfig, ResolverOpts)>),
+}
+
+fn build(config: ResolverConfig, options: ResolverOpts) -> Result<TokioResolver, NetError> {
+    let mut builder = Resolver::builder_with_config(config, TokioRuntimeProvider::default());
+    *builder.options_mut() = options;
+    builder.build()
 }
 
 /// What one question led to, when it did not lead to records of the wanted kind.
@@ -44,7 +58,7 @@ enum Miss {
 }
 
 impl Client {
-    pub(super) fn new(system: SystemConfig, order: Vec<RecordKind>) -> Result<Self, Error> {
+    pub(super) fn new(system: SystemConfig, settings: &DnsSettings) -> Result<Self, Error> {
         let SystemConfig {
             servers,
             mut options,
@@ -55,11 +69,15 @@ impl Client {
         options.cache_size = 0;
         options.use_hosts_file = ResolveHosts::Never;
         let config = ResolverConfig::from_parts(None, Vec::new(), servers);
-        let mut builder = Resolver::builder_with_config(config, TokioRuntimeProvider::default());
-        *builder.options_mut() = options;
-        let library = builder
-            .build()
+        // Built in any case, so that a configuration that cannot work is known at once.
+        let shared = build(config.clone(), options.clone())
             .map_err(|error| Error::DnsSetting(error.to_string()))?;
+        let library = if settings.no_sync {
+            Library::OneEach(Box::new((config, options)))
+        } else {
+            Library::Shared(Box::new(shared))
+        };
+        let order = settings.order.clone();
         Ok(Self {
             library,
             order,
@@ -74,10 +92,20 @@ impl Client {
         name: &str,
         last: Option<RecordKind>,
     ) -> Result<Fetched, ResolveError> {
+        let own;
+        let library = match &self.library {
+            Library::Shared(shared) => shared,
+            Library::OneEach(parts) => {
+                let (config, options) = (**parts).clone();
+                own = build(config, options)
+                    .map_err(|error| ResolveError::Network(error.to_string()))?;
+                &own
+            }
+        };
         let mut name = name.to_owned();
         let mut last = last;
         for _ in 0..MAX_ALIASES {
-            match self.fetch_once(&name, last.take()).await? {
+            match self.fetch_once(library, &name, last.take()).await? {
                 Step::Found(fetched) => return Ok(fetched),
                 Step::Alias(other) if other == name => return Err(ResolveError::Recursion),
                 Step::Alias(other) => name = other,
@@ -86,7 +114,12 @@ impl Client {
         Err(ResolveError::Recursion)
     }
 
-    async fn fetch_once(&self, name: &str, last: Option<RecordKind>) -> Result<Step, ResolveError> {
+    async fn fetch_once(
+        &self,
+        library: &TokioResolver,
+        name: &str,
+        last: Option<RecordKind>,
+    ) -> Result<Step, ResolveError> {
         let mut error = ResolveError::Empty;
         let mut done = Vec::with_capacity(self.order.len());
         for kind in self.order.iter().filter_map(|kind| {
@@ -101,7 +134,7 @@ impl Client {
             }
             done.push(kind);
             for candidate in self.candidates(name) {
-                match self.ask(&candidate, kind).await {
+                match ask(library, &candidate, kind).await {
                     Ok(step) => return Ok(step),
                     Err(Miss::Next(reason)) => error = reason,
                     Err(Miss::Stop(reason)) => return Err(reason),
@@ -124,19 +157,19 @@ impl Client {
             bare.chain(searched).collect()
         }
     }
+}
 
-    async fn ask(&self, full_name: &str, kind: RecordKind) -> Result<Step, Miss> {
-        let name =
-            Name::from_str_relaxed(full_name).map_err(|_| Miss::Next(ResolveError::InvalidName))?;
-        let record_type = match kind {
-            RecordKind::Srv => RecordType::SRV,
-            RecordKind::Aaaa => RecordType::AAAA,
-            RecordKind::Cname => RecordType::CNAME,
-            RecordKind::A | RecordKind::Last => RecordType::A,
-        };
-        let lookup = self.library.lookup(name, record_type).await.map_err(miss)?;
-        read_answer(&lookup, full_name, kind)
-    }
+async fn ask(library: &TokioResolver, full_name: &str, kind: RecordKind) -> Result<Step, Miss> {
+    let name =
+        Name::from_str_relaxed(full_name).map_err(|_| Miss::Next(ResolveError::InvalidName))?;
+    let record_type = match kind {
+        RecordKind::Srv => RecordType::SRV,
+        RecordKind::Aaaa => RecordType::AAAA,
+        RecordKind::Cname => RecordType::CNAME,
+        RecordKind::A | RecordKind::Last => RecordType::A,
+    };
+    let lookup = library.lookup(name, record_type).await.map_err(miss)?;
+    read_answer(&lookup, full_name, kind)
 }
 
 /// One step of a lookup.

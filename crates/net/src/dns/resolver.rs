@@ -27,6 +27,9 @@ const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 /// Names longer than this exist nowhere (RFC 1035, 2.3.4).
 const MAX_NAME: usize = 255;
 
+/// A lookup under way: the entry that comes of it, once it is there.
+type Flight = watch::Receiver<Option<Arc<Entry>>>;
+
 /// Resolves names for all workers: lookups run as tasks of the runtime that it was made for, and answers are cached.
 /// Cheap to clone.
 #[derive(Clone)]
@@ -38,7 +41,7 @@ struct Shared {
     client: Client,
     cache: Cache,
     /// Lookups under way, which others may join.
-    flights: Mutex<HashMap<Box<str>, watch::Receiver<Option<Arc<Entry>>>>>,
+    flights: Mutex<HashMap<Box<str>, Flight>>,
     runtime: Handle,
     clock: Arc<dyn Clock>,
 }
@@ -73,7 +76,7 @@ impl Resolver {
         };
         let hosts = files::parse_hosts(&read(&settings.hosts_file));
         let system = files::system_config(&settings, &read(&settings.resolv_conf))?;
-        let client = Client::new(system, settings.order.clone())?;
+        let client = Client::new(system, &settings)?;
         let cache = Cache::new(settings.cache_size);
         Ok(Self(Arc::new(Shared {
             settings,
@@ -209,14 +212,14 @@ impl Resolver {
     }
 
     /// The lookup of a name that is under way, or a new one.
-    fn flight(&self, name: &str) -> watch::Receiver<Option<Arc<Entry>>> {
+    fn flight(&self, name: &str) -> Flight {
         if let Some(flight) = self.0.flights.lock().get(name) {
             return flight.clone();
         }
         self.launch(name, true)
     }
 
-    fn launch(&self, name: &str, joinable: bool) -> watch::Receiver<Option<Arc<Entry>>> {
+    fn launch(&self, name: &str, joinable: bool) -> Flight {
         let (landed, flight) = watch::channel(None);
         if joinable {
             let mut flights = self.0.flights.lock();
