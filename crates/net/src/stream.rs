@@ -299,7 +299,24 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        delegate!(self, io => io.poll_read(cx, buf))
+        match &mut self.get_mut().io {
+            Io::Plain(socket) => Pin::new(socket).poll_read(cx, buf),
+            Io::Server(tls) => Pin::new(&mut **tls)
+                .poll_read(cx, buf)
+                .map(ignore_missing_close_notify),
+            Io::Client(tls) => Pin::new(&mut **tls)
+                .poll_read(cx, buf)
+                .map(ignore_missing_close_notify),
+        }
+    }
+}
+
+/// Compat: nginx takes a TLS connection that ends without close_notify for one that has ended, because peers do that all
+/// the time. A message that declares its length, or is chunked, still shows that it was cut.
+fn ignore_missing_close_notify(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(()),
+        other => other,
     }
 }
 

@@ -87,3 +87,12 @@ async fn both_ends_agree_on_addresses() {
     assert!(matches!(server.peer_addr(), Address::Ip(_)));
     assert!(!server.is_tls());
 }
+
+#[test]
+fn a_connection_is_small_at_rest() {
+    assert!(
+        size_of::<crate::Stream>() <= 192,
+        "{}",
+        size_of::<crate::Stream>()
+    );
+}

@@ -688,6 +688,40 @@ async fn an_idle_tls_connection_is_reusable_until_the_peer_closes_it() {
 }
 
 #[tokio::test]
+async fn a_connection_that_ends_without_close_notify_has_ended() {
+    let authority = Authority::new("Test");
+    let server = ServerTls::new(&ServerTlsSettings::default()).unwrap();
+    let lookup = always(authority.leaf(&["a.test"]).server());
+    let client = ClientTls::new(trusting(&authority)).unwrap();
+    let (mut at_client, mut at_server) = handshake(&server, &lookup, &client, "a.test")
+        .await
+        .unwrap();
+    at_server.write_all(b"all there is").await.unwrap();
+    at_server.flush().await.unwrap();
+    drop(at_server);
+    let mut received = Vec::new();
+    at_client.read_to_end(&mut received).await.unwrap();
+    assert_eq!(received, b"all there is");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_bytes_panic_the_acceptor(tail in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let server = ServerTls::new(&ServerTlsSettings::default()).unwrap();
+            let nobody: Arc<dyn CertificateLookup> = Arc::new(|_: Option<&str>| None);
+            let (mut client, accepted) = connected().await;
+            client.write_all(&[&[22, 3, 1, 1, 0, 1], tail.as_slice()].concat()).await.unwrap();
+            drop(client);
+            assert!(server.accept(accepted, true, nobody, PATIENCE).await.is_err());
+        });
+    }
+}
+
+#[tokio::test]
 async fn bytes_cannot_be_put_back_under_tls() {
     let authority = Authority::new("Test");
     let server = ServerTls::new(&ServerTlsSettings::default()).unwrap();
