@@ -376,7 +376,7 @@ impl RequestHead {
     /// Appends the head to `out`, with framing headers that fit `framing` and `connection`.
     ///
     /// The body that follows has to be sent with an encoder of the same framing. Errors when `target` holds blanks or
-    /// control characters.
+    /// control characters, and when there is no `Host`, which only a client of HTTP/1.0 may leave out.
     pub fn write(
         &self,
         target: &[u8],
@@ -386,6 +386,9 @@ impl RequestHead {
     ) -> Result<(), Error> {
         if !is_target(target) {
             return Err(Error::Target);
+        }
+        if !self.headers.contains(Known::Host) {
+            return Err(Error::Host);
         }
         out.reserve(self.headers.written_len() + target.len() + 256);
         out.extend_from_slice(self.method.as_str().as_bytes());

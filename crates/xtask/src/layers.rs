@@ -78,6 +78,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &["stdx", "config", "node", "store", "declarative", "observe"],
     ),
     // Tools.
+    ("fuzzing", &["*"]),
     ("testing", &["*"]),
     ("xtask", &[]),
 ];

@@ -1,7 +1,8 @@
 //! Requests: each row is what a client sends and what the upstream receives, or the error that the client is answered with.
 
 use http1::{
-    BufferPool, Error, Framing, Known, Limits, Method, RequestParser, Version, host_name, host_port,
+    BufferPool, Connection, Error, Framing, Known, Limits, Method, RequestParser, Version,
+    host_name, host_port,
 };
 
 use crate::support::{request, upstream_sees};
@@ -251,7 +252,18 @@ fn wants_exactly_one_host() {
     );
     refuses("GET http://a/ HTTP/1.1\r\nX: 1\r\n\r\n", Error::Host, 400);
     refuses("GET / HTTP/1.2\r\nX: 1\r\n\r\n", Error::Host, 400);
-    forwards("GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.1\r\n\r\n");
+    forwards(
+        "GET / HTTP/1.0\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: service.test\r\n\r\n",
+    );
+    let (head, _) = request(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+    let written = head.write(
+        b"/",
+        Framing::None,
+        Connection::Unsaid,
+        &mut bytes::BytesMut::new(),
+    );
+    assert_eq!(written, Err(Error::Host));
 }
 
 #[test]

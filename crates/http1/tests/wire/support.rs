@@ -2,8 +2,8 @@
 
 use bytes::{Buf, BytesMut};
 use http1::{
-    BodyEncoder, BufferPool, Connection, Decoded, Error, Framing, Limits, Method, RequestHead,
-    RequestParser, ResponseHead, ResponseParser,
+    BodyEncoder, BufferPool, Connection, Decoded, Error, Framing, Known, Limits, Method,
+    RequestHead, RequestParser, ResponseHead, ResponseParser,
 };
 
 /// Parses the head of one request; what is left of the input comes with it.
@@ -49,6 +49,9 @@ fn try_forward_requests(bytes: &[u8], piece: usize, out: &mut BytesMut) -> Resul
             }
         };
         head.strip_hop_by_hop()?;
+        if head.host().is_none() {
+            head.headers.set(Known::Host, "service.test")?;
+        }
         let target = [
             head.path(),
             head.query().map(|_| &b"?"[..]).unwrap_or_default(),
