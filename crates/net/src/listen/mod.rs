@@ -119,7 +119,7 @@ impl ListenerSet {
     ///
     /// Sockets of `previous` at the same address are taken over together with their accept queues, whatever else of the
     /// specification changed; flags of the socket itself are applied anew. The rest of `previous` closes when it and the
-    /// [`Listener`]s made from it are dropped. On an error nothing has changed for `previous`.
+    /// [`Listener`]s made from it are dropped. On an error `previous` goes on serving.
     pub fn bind(
         specs: &[ListenSpec],
         workers: usize,

@@ -8,7 +8,8 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{InconsistentKeys, RootCertStore, SignatureAlgorithm};
+use rustls::{RootCertStore, SignatureAlgorithm};
+use x509_parser::prelude::{FromDer, SubjectPublicKeyInfo, X509Certificate};
 
 use crate::Error;
 
@@ -168,6 +169,10 @@ impl TrustStore {
         &self.0.roots
     }
 
+    pub(super) fn certificates(&self) -> &[CertificateDer<'static>] {
+        &self.0.certificates
+    }
+
     /// Whether exactly this certificate is in the store.
     pub(super) fn contains(&self, certificate: &CertificateDer<'_>) -> bool {
         self.0
@@ -205,14 +210,16 @@ fn certified_key(cert: &str, key: &str) -> Result<Arc<CertifiedKey>, Error> {
     let key = parse_key(key)?;
     let key = aws_lc_rs::sign::any_supported_type(&key)
         .map_err(|error| Error::PrivateKey(error.to_string()))?;
-    let pair = CertifiedKey::new(chain, key);
-    match pair.keys_match() {
-        Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {
-            Ok(Arc::new(pair))
-        }
-        Err(rustls::Error::InconsistentKeys(_)) => Err(Error::KeyMismatch),
-        Err(error) => Err(Error::Certificate(error.to_string())),
+    if let (Some(of_key), Some(leaf)) = (key.public_key(), chain.first())
+        && let (Ok((_, of_key)), Ok((_, leaf))) = (
+            SubjectPublicKeyInfo::from_der(&of_key),
+            X509Certificate::from_der(leaf),
+        )
+        && of_key.subject_public_key.data != leaf.public_key().subject_public_key.data
+    {
+        return Err(Error::KeyMismatch);
     }
+    Ok(Arc::new(CertifiedKey::new(chain, key)))
 }
 
 /// All certificates of a PEM text; at least one.

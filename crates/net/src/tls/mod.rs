@@ -7,6 +7,7 @@
 mod ciphers;
 mod client;
 mod identity;
+mod plain;
 mod server;
 mod session;
 mod sni;

@@ -662,6 +662,48 @@ async fn the_common_name_counts_where_there_are_no_alternative_names() {
 }
 
 #[tokio::test]
+async fn certificates_of_version_1_are_shown_and_verified() {
+    let pair = Pair {
+        cert: include_str!("fixtures/v1.crt").to_owned(),
+        key: include_str!("fixtures/v1.key").to_owned(),
+    };
+    let trusting_pem = |pem: &str, version| ClientTlsSettings {
+        trust: Some(TrustStore::from_pem([pem]).unwrap()),
+        versions: vec![version],
+        ..Default::default()
+    };
+    let refused = Err(ConnectFailure::Certificate);
+    for version in [TlsVersion::Tls12, TlsVersion::Tls13] {
+        let issuer = || trusting_pem(include_str!("fixtures/v1-ca.crt"), version);
+        assert_eq!(verdict(&pair, issuer(), "v1.test").await, Ok(()));
+        assert_eq!(verdict(&pair, issuer(), "v2.test").await, refused);
+        assert_eq!(
+            verdict(&pair, trusting_pem(&pair.cert, version), "v1.test").await,
+            Ok(())
+        );
+        assert_eq!(
+            verdict(&pair, trusting_pem(&pair.cert, version), "v2.test").await,
+            refused
+        );
+        let other = Authority::new("Fixture CA");
+        assert_eq!(
+            verdict(&pair, trusting_pem(&other.pem, version), "v1.test").await,
+            refused
+        );
+        let anybody = ClientTlsSettings {
+            versions: vec![version],
+            ..Default::default()
+        };
+        assert_eq!(verdict(&pair, anybody, "v2.test").await, Ok(()));
+    }
+    let other_key = include_str!("fixtures/ec-sec1.key");
+    assert!(matches!(
+        ServerIdentity::from_pem(&pair.cert, other_key, None),
+        Err(Error::KeyMismatch)
+    ));
+}
+
+#[tokio::test]
 async fn an_idle_tls_connection_is_reusable_until_the_peer_closes_it() {
     let authority = Authority::new("Test");
     let server = ServerTls::new(&ServerTlsSettings::default()).unwrap();

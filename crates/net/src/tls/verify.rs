@@ -14,7 +14,7 @@ use rustls::{
 use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::TrustStore;
+use super::{TrustStore, plain};
 
 /// Implements the signature half of a verifier: whoever shows a certificate has to own its key.
 macro_rules! verify_signatures {
@@ -25,7 +25,10 @@ macro_rules! verify_signatures {
             certificate: &CertificateDer<'_>,
             signed: &DigitallySignedStruct,
         ) -> Result<HandshakeSignatureValid, Error> {
-            verify_tls12_signature(message, certificate, signed, &self.algorithms)
+            match plain::parse(certificate) {
+                Some(plain) => plain.verify_tls12_signature(message, signed, &self.algorithms),
+                None => verify_tls12_signature(message, certificate, signed, &self.algorithms),
+            }
         }
 
         fn verify_tls13_signature(
@@ -34,7 +37,10 @@ macro_rules! verify_signatures {
             certificate: &CertificateDer<'_>,
             signed: &DigitallySignedStruct,
         ) -> Result<HandshakeSignatureValid, Error> {
-            verify_tls13_signature(message, certificate, signed, &self.algorithms)
+            match plain::parse(certificate) {
+                Some(plain) => plain.verify_tls13_signature(message, signed, &self.algorithms),
+                None => verify_tls13_signature(message, certificate, signed, &self.algorithms),
+            }
         }
 
         fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -112,8 +118,9 @@ impl ClientCertVerifier for AnyClient {
 /// Accepts servers whose certificate leads to a trusted one over at most so many intermediate certificates, and carries
 /// the name.
 ///
-/// Compat: OpenSSL, and so Kong, also accepts a certificate that is itself trusted, even one marked as an authority, and
-/// takes the common name of a certificate without alternative names for its host name.
+/// Compat: OpenSSL, and so Kong, also accepts a certificate that is itself trusted, even one marked as an authority,
+/// takes the common name of a certificate without alternative names for its host name, and knows version 1 certificates
+/// ([`plain`]).
 #[derive(Debug)]
 pub(super) struct TrustedServer {
     trust: TrustStore,
@@ -168,10 +175,22 @@ impl ServerCertVerifier for TrustedServer {
         _: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let leaf = EndEntityCert::try_from(end_entity).map_err(certificate_error)?;
-        if self.trust.contains(end_entity) {
+        let is_trusted_itself = self.trust.contains(end_entity);
+        if is_trusted_itself {
             verify_dates(end_entity, now)?;
-        } else {
+        }
+        if let Some(plain) = plain::parse(end_entity) {
+            if !is_trusted_itself {
+                verify_dates(end_entity, now)?;
+                plain.verify_issuer(&self.trust, &self.algorithms, now)?;
+            }
+            if !common_name_matches(end_entity, server_name) {
+                return Err(CertificateError::NotValidForName.into());
+            }
+            return Ok(ServerCertVerified::assertion());
+        }
+        let leaf = EndEntityCert::try_from(end_entity).map_err(certificate_error)?;
+        if !is_trusted_itself {
             self.verify_chain(&leaf, intermediates, now)
                 .map_err(certificate_error)?;
         }
@@ -186,8 +205,8 @@ impl ServerCertVerifier for TrustedServer {
     verify_signatures!();
 }
 
-/// Checks the validity period of a certificate that is trusted by itself.
-fn verify_dates(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
+/// Checks the validity period of a certificate.
+pub(super) fn verify_dates(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
     let (_, parsed) = X509Certificate::from_der(certificate)
         .map_err(|_| Error::from(CertificateError::BadEncoding))?;
     let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
