@@ -1,5 +1,7 @@
 //! The store that the settings choose.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -62,6 +64,7 @@ impl OpenStore {
         let catalog = DeclaredEntities::of(settings).catalog();
         match &settings.store {
             StoreChoice::Sqlite { file, .. } => {
+                make_private(file)?;
                 let options = store_sqlite::Options {
                     clock,
                     ..store_sqlite::Options::default()
@@ -90,8 +93,19 @@ impl OpenStore {
     }
 }
 
+/// Makes the store's file if it is not there, for nobody but its owner: it will hold keys and credentials. SQLite gives
+/// the files beside it the same permissions.
+fn make_private(file: &Path) -> Result<(), Error> {
+    let mut options = OpenOptions::new();
+    let opened = options.append(true).create(true).mode(0o600).open(file);
+    opened
+        .map(drop)
+        .map_err(|source| Error::file("write", file, source))
+}
+
 /// Opens the embedded store, which makes its tables or brings them up to date, and closes it again.
 pub fn open_store(file: &Path) -> Result<(), Error> {
+    make_private(file)?;
     let catalog = Catalog::new(entities::all());
     SqliteStore::open(file, catalog, store_sqlite::Options::default())?;
     Ok(())

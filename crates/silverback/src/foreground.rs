@@ -57,7 +57,7 @@ fn serve(options: &Run, output: &Output) -> anyhow::Result<ExitCode> {
         } else {
             output.say(introduction(&node, output));
         }
-        signals.steer(node, &sources(&options.place)).await;
+        signals.steer(node, sources(&options.place)).await;
         Ok(ExitCode::SUCCESS)
     })
 }
@@ -143,13 +143,13 @@ impl Signals {
     }
 
     /// Obeys until the node has ended.
-    async fn steer(&mut self, mut node: Node, started_with: &Sources) {
+    async fn steer(&mut self, mut node: Node, mut sources: Sources) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return node.stop().await,
                 _ = self.interrupt.recv() => return node.stop().await,
                 _ = self.quit.recv() => return self.quit(node).await,
-                _ = self.reload.recv() => reload(&mut node, started_with).await,
+                _ = self.reload.recv() => sources = reload(&mut node, sources).await,
                 _ = self.reopen.recv() => node.reopen_logs(),
             }
         }
@@ -166,11 +166,12 @@ impl Signals {
     }
 }
 
-/// Reads the settings again and has the node use them; on a mistake it goes on with those it has.
-async fn reload(node: &mut Node, started_with: &Sources) {
-    let request = reload_request::take(node.prefix(), started_with);
+/// Reads the settings again and has the node use them; on a mistake it goes on with those it has. Returns the sources
+/// for the next time.
+async fn reload(node: &mut Node, before: Sources) -> Sources {
+    let request = reload_request::take(node.prefix(), &before);
     let asked = request.is_some();
-    let sources = request.unwrap_or_else(|| started_with.clone());
+    let sources = request.unwrap_or_else(|| before.clone());
     let outcome = match config::load(&sources) {
         Ok(loaded) => {
             for warning in &loaded.warnings {
@@ -182,11 +183,18 @@ async fn reload(node: &mut Node, started_with: &Sources) {
         }
         Err(error) => Err(error.to_string()),
     };
-    match &outcome {
-        Ok(()) => tracing::info!("reloaded"),
-        Err(reason) => tracing::error!("not reloaded: {reason}"),
-    }
+    let next = match &outcome {
+        Ok(()) => {
+            tracing::info!("reloaded");
+            sources
+        }
+        Err(reason) => {
+            tracing::error!("not reloaded: {reason}");
+            before
+        }
+    };
     if asked && let Err(error) = reload_request::answer(node.prefix(), outcome) {
         tracing::error!("cannot answer the command reload: {error}");
     }
+    next
 }

@@ -66,6 +66,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "store-declarative",
             "declarative",
             "config",
+            "router",
             "snapshot",
             "net",
             "proxy",
@@ -75,7 +76,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     (
         "silverback",
-        &["stdx", "config", "node", "store", "declarative", "observe"],
+        &[
+            "stdx",
+            "config",
+            "node",
+            "store",
+            "declarative",
+            "admin",
+            "observe",
+        ],
     ),
     // Tools.
     ("fuzzing", &["*"]),

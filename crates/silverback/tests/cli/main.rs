@@ -1,0 +1,6 @@
+//! The commands with real processes, real files and real sockets.
+
+mod declarative;
+mod lifecycle;
+mod place;
+mod words;
