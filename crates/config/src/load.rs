@@ -155,6 +155,10 @@ fn dereference(
     problems: &mut Vec<Problem>,
 ) {
     let prefix = given.get("vault_env_prefix").cloned();
+    let vaults = given.get("vaults").map_or("bundled", String::as_str);
+    let has_env = vaults
+        .split(',')
+        .any(|vault| matches!(vault.trim(), "bundled" | "env"));
     for (name, text) in given.iter_mut() {
         let is_list = table::find(name).is_some_and(|setting| setting.kind.is_list());
         let items: Vec<String> = if is_list {
@@ -167,7 +171,11 @@ fn dereference(
         }
         let resolved = items.into_iter().map(|item| {
             if Reference::is_reference(&item) {
-                resolve(&item, prefix.as_deref(), environment)
+                if has_env {
+                    resolve(&item, prefix.as_deref(), environment)
+                } else {
+                    Err(format!("{item}: the setting `vaults` leaves out env"))
+                }
             } else {
                 Ok(item)
             }

@@ -236,10 +236,9 @@ async fn data_plane(
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<Shared>, Error> {
     let runtime = tokio::runtime::Handle::current();
-    let prefix = settings.vault_env_prefix.clone();
     let options = snapshot::Options {
         flavor: convert::flavor(settings),
-        references: Arc::new(EnvironmentReferences::new(environment(), prefix)),
+        references: references(settings),
     };
     let catalog = DeclaredEntities::of(settings).catalog();
     let first = sync::load(open.store().as_ref(), &catalog, options).await?;
@@ -271,6 +270,19 @@ fn follow(
         announce,
     );
     (applied, tokio::spawn(follower.run()))
+}
+
+/// References in the configuration to secrets, as far as the setting `vaults` allows them.
+fn references(settings: &Settings) -> Arc<dyn snapshot::References> {
+    let has_env = settings
+        .vaults
+        .iter()
+        .any(|vault| matches!(vault.as_str(), "bundled" | "env"));
+    if !has_env {
+        return Arc::new(snapshot::Unresolved);
+    }
+    let prefix = settings.vault_env_prefix.clone();
+    Arc::new(EnvironmentReferences::new(environment(), prefix))
 }
 
 fn environment() -> BTreeMap<String, String> {

@@ -160,6 +160,12 @@ fn references_are_replaced_in_texts_and_lists() {
 }
 
 #[test]
+fn references_need_a_vault_that_is_allowed() {
+    let found = problems(&[("vaults", "off"), ("log_level", "{vault://env/level}")]);
+    assert!(found[0].contains("leaves out env"), "{found:?}");
+}
+
+#[test]
 fn limits_and_names_come_out_typed() {
     let settings = load_with(&[
         ("nginx_http_large_client_header_buffers", "8 16k"),

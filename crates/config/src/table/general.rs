@@ -22,7 +22,8 @@ pub(super) const GENERAL: Group = Group {
             .feeds(&["nginx_main_user"])
             .nothing("the node runs as the user that starts it and never changes it"),
         D::new("anonymous_reports", Boolean, "on", "Kong reports usage to its maker. Silverback never reports anything, whatever this says."),
-        D::new("plugins", List, "bundled", "Which plugins may be configured: `bundled`, `off`, or names."),
+        D::new("plugins", List, "bundled", "Which plugins may be configured: `bundled`, `off`, or names.")
+        .nothing("this version has no plugins"),
         D::new("vaults", List, "bundled", "Which vaults references may name: `bundled` or names. Only `env` exists."),
         D::new("vault_env_prefix", Text, "", "What the names of variables begin with that `{vault://env/…}` references in settings read."),
         D::new("pluginserver_names", List, "", "Names of external plugin servers.")

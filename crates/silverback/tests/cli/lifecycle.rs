@@ -154,3 +154,37 @@ fn restart_starts_a_node_anew_whether_or_not_there_was_one() {
     place.succeed(&["restart"]);
     assert_ne!(place.pid(), before);
 }
+
+#[test]
+fn logs_are_opened_anew_when_something_moved_them_away() {
+    let place = Place::new();
+    place.succeed(&["start"]);
+    let logs = place.prefix().join("logs");
+    for log in ["error.log", "access.log", "admin_access.log"] {
+        std::fs::rename(logs.join(log), logs.join("moved")).expect("renamed");
+    }
+    let told = Command::new("kill")
+        .args(["-USR1", &place.pid().to_string()])
+        .status();
+    assert!(told.expect("kill runs").success());
+    for log in ["error.log", "access.log", "admin_access.log"] {
+        eventually(log, || logs.join(log).exists());
+    }
+}
+
+#[test]
+fn start_stays_in_the_foreground_without_a_daemon() {
+    let place = Place::new().with("NGINX_DAEMON", "off");
+    let mut node = place
+        .command(&["start"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it runs");
+    eventually("the node serves", || {
+        place.run(&["health"]).status.success()
+    });
+    assert!(node.try_wait().expect("a process").is_none());
+    place.succeed(&["stop"]);
+    assert!(node.wait().expect("it ends").success());
+}
