@@ -101,7 +101,7 @@ pub(crate) fn parse(document: Document, context: &Context<'_>) -> Result<Config,
         nodes: Nodes::default(),
         errors: Errors::default(),
     };
-    take_header(&mut value, &mut collector);
+    let transform = take_header(&mut value, &mut collector);
     collector.take_all(&mut value);
     for field in value.keys() {
         collector.errors.add_loose(field, "unknown field".into());
@@ -112,7 +112,7 @@ pub(crate) fn parse(document: Document, context: &Context<'_>) -> Result<Config,
 
     let mut late = Errors::default();
     let index = Index::new(&nodes, &mut late);
-    let prepared = prepare(&nodes, &index, context, &mut errors);
+    let prepared = prepare(&nodes, &index, context, transform, &mut errors);
     if !errors.is_empty() {
         for Unresolved {
             node,
@@ -140,7 +140,9 @@ pub(crate) fn parse(document: Document, context: &Context<'_>) -> Result<Config,
 }
 
 /// Takes what is not an entity out of the document, and brings paths to the newest format.
-fn take_header(document: &mut Record, collector: &mut Collector<'_>) {
+///
+/// Answers whether values such as password hashes are still to be computed.
+fn take_header(document: &mut Record, collector: &mut Collector<'_>) -> bool {
     let errors = &mut collector.errors;
     for (field, error) in take_remarks(document) {
         errors.add_loose(&field, error);
@@ -160,18 +162,20 @@ fn take_header(document: &mut Record, collector: &mut Collector<'_>) {
         }
         Some(_) => errors.add_loose("_format_version", "expected a string".into()),
     }
-    // Whether to compute values such as digests again; nothing that is computed here changes when it is done twice.
-    if let Some(transform) = document.remove("_transform")
-        && !transform.is_null()
-        && !transform.is_boolean()
-    {
-        errors.add_loose("_transform", "expected a boolean".into());
-    }
+    let transform = match document.remove("_transform") {
+        None | Some(Value::Null) => true,
+        Some(Value::Bool(transform)) => transform,
+        Some(_) => {
+            errors.add_loose("_transform", "expected a boolean".into());
+            true
+        }
+    };
     match document.remove("_plugin_configs") {
         None | Some(Value::Null) => {}
         Some(Value::Object(configs)) => collector.plugin_configs = configs,
         Some(_) => errors.add_loose("_plugin_configs", "expected a map".into()),
     }
+    transform
 }
 
 /// What validation made of the nodes.
@@ -186,10 +190,12 @@ fn prepare(
     nodes: &Nodes,
     index: &Index<'_>,
     context: &Context<'_>,
+    transform: bool,
     errors: &mut Errors,
 ) -> Prepared {
     let mut new_id = Uuid::new_v4;
     let mut schema_context = schema::Context::new(context.clock, &mut new_id, context.subschemas);
+    schema_context.transform = transform;
     let mut records = Vec::with_capacity(nodes.list.len());
     let mut unresolved = Vec::new();
     for (at, node) in nodes.list.iter().enumerate() {

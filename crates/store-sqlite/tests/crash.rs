@@ -5,6 +5,7 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use schema::{Field, Record, Schema};
 use serde_json::Value;
@@ -49,33 +50,35 @@ fn pair() -> [Record; 2] {
     })
 }
 
-/// Writes pairs from several tasks until it is killed, and prints each pair's first id once it is acknowledged.
+/// Writes pairs from several tasks until the process is killed.
 fn be_the_child(path: &Path) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .build()
         .unwrap();
     runtime.block_on(async {
-        let store = std::sync::Arc::new(open(path));
-        let writers = (0..4).map(|_| {
-            let store = store.clone();
-            tokio::spawn(async move {
-                loop {
-                    let records = pair();
-                    let mutations = records
-                        .clone()
-                        .map(|record| Mutation::Insert(&schemas()[0], record));
-                    store.commit(&mutations).await.unwrap();
-                    let mut out = std::io::stdout().lock();
-                    writeln!(out, "wrote {}", records[0]["id"].as_str().unwrap()).unwrap();
-                    out.flush().unwrap();
-                }
-            })
-        });
-        for writer in writers.collect::<Vec<_>>() {
+        let store = Arc::new(open(path));
+        let writers: Vec<_> = (0..4)
+            .map(|_| tokio::spawn(write_pairs(Arc::clone(&store))))
+            .collect();
+        for writer in writers {
             writer.await.unwrap();
         }
     });
+}
+
+/// Prints each pair's first id once it is acknowledged.
+async fn write_pairs(store: Arc<SqliteStore>) {
+    loop {
+        let records = pair();
+        let mutations = records
+            .clone()
+            .map(|record| Mutation::Insert(&schemas()[0], record));
+        store.commit(&mutations).await.unwrap();
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "wrote {}", records[0]["id"].as_str().unwrap()).unwrap();
+        out.flush().unwrap();
+    }
 }
 
 #[test]

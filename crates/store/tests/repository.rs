@@ -1,10 +1,6 @@
 //! Entities on their way into a store: defaults, references by name, merges, concurrent changes.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test ends where it fails"
-)]
+#![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 
 use std::sync::Arc;
 
