@@ -109,15 +109,16 @@ const BLOCKS: [(&str, &str); 16] = [
 
 impl Settings {
     /// Every setting as Kong's Admin API shows it: booleans and numbers as such, lists (an empty one as `{}`), parsed
-    /// listeners beside them, secrets as `******`.
+    /// listeners beside them, secrets as `******`, references to
+    /// secrets as they were given.
     pub fn configuration_json(&self) -> Map<String, Json> {
         let mut shown = Map::new();
         for (name, value) in self.values() {
             let secret = table::find(name).is_some_and(|setting| setting.secret);
-            let value = if secret {
-                Json::from(MASK)
-            } else {
-                to_json(value)
+            let value = match self.references.get(name) {
+                _ if secret => Json::from(MASK),
+                Some(reference) => Json::from(reference.as_str()),
+                None => to_json(value),
             };
             shown.insert(name.clone(), value);
         }
@@ -211,7 +212,7 @@ impl Settings {
                     continue;
                 }
                 taken.push(name);
-                let mut value = plain(value);
+                let mut value = self.plain(name, value);
                 if directive == "ssl_dhparam" && value.starts_with("ffdhe") {
                     let file = self.prefix.join(format!("ssl/{value}.pem"));
                     value = file.to_string_lossy().into_owned();
@@ -241,11 +242,20 @@ impl Settings {
         }
     }
 
+    /// nginx's own spelling of a value.
+    fn plain(&self, name: &str, value: &Value) -> String {
+        match (self.references.get(name), value) {
+            (Some(reference), _) => reference.clone(),
+            (None, Value::List(items)) => items.join(" "),
+            (None, other) => other.written(),
+        }
+    }
+
     fn add_meanings(&self, shown: &mut Map<String, Json>) {
         // nginx directives are texts, whatever their values look like.
         for (name, value) in self.values() {
             if table::family(name).is_some_and(|family| family.starts_with("nginx_")) {
-                shown.insert(name.clone(), json!(plain(value)));
+                shown.insert(name.clone(), json!(self.plain(name, value)));
             }
         }
         let enabled: Map<String, Json> = self
@@ -271,14 +281,6 @@ impl Settings {
         shown.insert("loaded_plugins".to_owned(), json!({}));
         shown.insert("pluginservers".to_owned(), json!({}));
         shown.insert("lmdb_validation_tag".to_owned(), json!("3.9"));
-    }
-}
-
-/// nginx's own spelling of a value.
-fn plain(value: &Value) -> String {
-    match value {
-        Value::List(items) => items.join(" "),
-        other => other.written(),
     }
 }
 

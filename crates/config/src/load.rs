@@ -79,15 +79,16 @@ pub fn load(sources: &Sources) -> Result<Loaded, Error> {
     let unknown = take_unknown(&mut given);
 
     let mut problems = Vec::new();
-    dereference(&mut given, &sources.environment, &mut problems);
     let explicit: BTreeSet<String> = given.keys().cloned().collect();
     let warnings = warnings(unknown, &explicit);
     forward_aliases(&mut given);
+    let references = dereference(&mut given, &sources.environment, &mut problems);
     let values = parse_all(&given, &mut problems);
     let mut values = with_prefix(values, &sources.environment);
     check::derive(&mut values, &explicit);
     check::check(&values, &mut problems);
-    let settings = Settings::from_values(values, explicit, &mut problems);
+    let mut settings = Settings::from_values(values, explicit, &mut problems);
+    settings.references = references;
     if !problems.is_empty() {
         problems.sort_by(|a, b| a.name.cmp(&b.name));
         problems.dedup();
@@ -148,17 +149,18 @@ fn take_unknown(given: &mut BTreeMap<String, String>) -> Vec<String> {
     unknown
 }
 
-/// Replaces references to secrets by what they stand for.
+/// Replaces references to secrets by what they stand for, and returns the texts that had any.
 fn dereference(
     given: &mut BTreeMap<String, String>,
     environment: &BTreeMap<String, String>,
     problems: &mut Vec<Problem>,
-) {
+) -> BTreeMap<String, String> {
     let prefix = given.get("vault_env_prefix").cloned();
     let vaults = given.get("vaults").map_or("bundled", String::as_str);
     let has_env = vaults
         .split(',')
         .any(|vault| matches!(vault.trim(), "bundled" | "env"));
+    let mut references = BTreeMap::new();
     for (name, text) in given.iter_mut() {
         let is_list = table::find(name).is_some_and(|setting| setting.kind.is_list());
         let items: Vec<String> = if is_list {
@@ -169,6 +171,7 @@ fn dereference(
         if !items.iter().any(|item| Reference::is_reference(item)) {
             continue;
         }
+        references.insert(name.clone(), text.clone());
         let resolved = items.into_iter().map(|item| {
             if Reference::is_reference(&item) {
                 if has_env {
@@ -191,6 +194,7 @@ fn dereference(
             }
         }
     }
+    references
 }
 
 fn resolve(

@@ -23,6 +23,8 @@ use read::Reader;
 pub struct Settings {
     values: BTreeMap<String, Value>,
     explicit: BTreeSet<String>,
+    /// Settings that were given as references to secrets, as they were given.
+    pub(crate) references: BTreeMap<String, String>,
     /// Absolute.
     pub prefix: PathBuf,
     pub node_id: Option<uuid::Uuid>,
@@ -265,13 +267,21 @@ impl Settings {
     }
 
     /// What users set, in the file's syntax and without secrets: a record of what the node runs with.
+    ///
+    /// Certificates are left out beside their keys, for one without the other is a mistake; references stay references.
     pub fn record(&self) -> String {
         let mut text = String::new();
         for name in &self.explicit {
             let secret = table::find(name).is_some_and(|setting| setting.secret);
-            if let (false, Some(value)) = (secret, self.values.get(name)) {
-                let value = value.written().replace('#', "\\#").replace('\n', " ");
-                text.push_str(&format!("{name} = {value}\n"));
+            let has_key = table::find(&format!("{name}_key")).is_some();
+            let written = match self.references.get(name) {
+                Some(reference) => Some(reference.clone()),
+                None => self.values.get(name).map(Value::written),
+            };
+            let written = written.filter(|text| !secret && !has_key && !text.contains('\n'));
+            if let Some(written) = written {
+                let written = written.replace('#', "\\#");
+                text.push_str(&format!("{name} = {written}\n"));
             }
         }
         text
@@ -350,6 +360,7 @@ impl Settings {
             vault_env_prefix: text(&values, "vault_env_prefix").map(str::to_owned),
             admin_apply_timeout: read.seconds("admin_apply_timeout").unwrap_or_default(),
             prefix,
+            references: BTreeMap::new(),
             explicit,
             values,
         }

@@ -160,6 +160,33 @@ fn references_are_replaced_in_texts_and_lists() {
 }
 
 #[test]
+fn what_came_through_a_reference_is_not_shown() {
+    let mut sources = sources(&[
+        ("error_default_type", "{vault://env/kind}"),
+        ("nginx_http_charset", "{vault://env/secret}"),
+    ]);
+    sources
+        .environment
+        .insert("KIND".to_owned(), "text/html".to_owned());
+    sources
+        .environment
+        .insert("SECRET".to_owned(), "hush".to_owned());
+    let settings = load(&sources).expect("valid").settings;
+    assert_eq!(settings.error_default_type, "text/html");
+    assert_eq!(settings.charset.as_deref(), Some("hush"));
+    let shown = settings.configuration_json();
+    assert_eq!(shown["error_default_type"], "{vault://env/kind}");
+    assert!(
+        !serde_json::Value::Object(shown)
+            .to_string()
+            .contains("hush")
+    );
+    assert!(
+        !settings.record().contains("hush") && settings.record().contains("{vault://env/kind}")
+    );
+}
+
+#[test]
 fn references_need_a_vault_that_is_allowed() {
     let found = problems(&[("vaults", "off"), ("log_level", "{vault://env/level}")]);
     assert!(found[0].contains("leaves out env"), "{found:?}");
@@ -229,12 +256,17 @@ fn certificates_come_in_pairs_and_keys_are_not_repeated() {
 #[test]
 fn the_record_of_settings_can_be_read_back_and_has_no_secrets() {
     let loaded = load_with(&[
+        ("ssl_cert", "-----BEGIN CERTIFICATE-----"),
+        ("ssl_cert_key", "-----BEGIN PRIVATE KEY-----"),
         ("pg_password", "secret"),
         ("database", "sqlite"),
         ("headers", "off"),
     ]);
     let record = loaded.settings.record();
-    assert!(!record.contains("secret"));
+    assert!(
+        !record.contains("secret") && !record.contains("BEGIN"),
+        "{record}"
+    );
     let parsed = file::parse(Path::new("record"), &record).expect("valid");
     assert!(parsed.contains(&("headers".to_owned(), "off".to_owned())));
 }
