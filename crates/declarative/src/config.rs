@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use schema::{Operation, Record, Violations};
 use serde_json::{Value, json};
-use store::{Catalog, Mutation, Store, Version};
+use store::{Catalog, Mutation, Store, Version, catalog};
 use uuid::Uuid;
 
 use crate::errors::Place;
@@ -210,6 +210,7 @@ fn prepare(
             .prepare(Operation::Insert, input, None, &mut schema_context);
         match prepared {
             Ok(mut record) => {
+                catalog::canonicalize_ids(node.schema, &mut record);
                 // What was exported comes back as it was, also when it was written.
                 if let (Some(at), true) = (updated_at, node.schema.field("updated_at").is_some()) {
                     record.insert("updated_at".to_owned(), at);

@@ -127,7 +127,7 @@ impl Collector<'_> {
             read_booleans(schema, &mut item);
         }
         let id = match item.get("id") {
-            Some(Value::String(id)) => id.clone(),
+            Some(Value::String(id)) => id.to_ascii_lowercase(),
             _ => {
                 let above = parent.map(|(parent, field)| Parent {
                     field,

@@ -45,10 +45,11 @@ impl<'n> Index<'n> {
     }
 
     fn find(&self, entity: &'static str, reference: &str) -> Option<usize> {
-        let place = (entity, reference);
+        let id = reference.to_ascii_lowercase();
+        let by_id = || self.by_id.get(&(entity, id.as_str()));
         self.by_key
-            .get(&place)
-            .or_else(|| self.by_id.get(&place))
+            .get(&(entity, reference))
+            .or_else(by_id)
             .copied()
     }
 

@@ -248,6 +248,7 @@ fn closed() -> Error {
 }
 
 fn connect(path: &Path) -> Result<Connection, Error> {
+    make_private(path)?;
     let connection = Connection::open(path).map_err(database_error)?;
     prepare(&connection).map_err(database_error)?;
     connection
@@ -256,6 +257,25 @@ fn connect(path: &Path) -> Result<Connection, Error> {
         )
         .map_err(database_error)?;
     Ok(connection)
+}
+
+/// Makes the file if it is not there; it holds private keys, so only its owner may read it.
+fn make_private(path: &Path) -> Result<(), Error> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let made = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    match made {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            let path = path.display();
+            Err(Error::Unavailable(format!(
+                "{path} cannot be made: {error}"
+            )))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn connect_reader(path: &Path) -> Result<Connection, Error> {

@@ -95,7 +95,12 @@ impl Writer {
         };
         let mut results = Vec::with_capacity(batch.len());
         for operations in batch {
-            results.push(apply_one(&transaction, &self.tables, operations, now));
+            let result = apply_one(&transaction, &self.tables, operations, now);
+            // Some failures, such as a full disk, end the whole transaction.
+            if let (Err(error), true) = (&result, transaction.is_autocommit()) {
+                return everybody(error);
+            }
+            results.push(result);
         }
         if results.iter().any(Result::is_ok)
             && let Err(error) = trim(&transaction, self.change_log)

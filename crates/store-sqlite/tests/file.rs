@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -109,6 +110,12 @@ async fn a_person_can_read_the_file() {
         .query_row("PRAGMA journal_mode", [], |row| row.get(0))
         .unwrap();
     assert_eq!(mode, "wal");
+    for name in ["store.db", "store.db-wal"] {
+        let permissions = std::fs::metadata(path.with_file_name(name))
+            .unwrap()
+            .permissions();
+        assert_eq!(permissions.mode() & 0o077, 0, "nobody else may read {name}");
+    }
 }
 
 #[tokio::test]

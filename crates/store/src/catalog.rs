@@ -132,6 +132,19 @@ pub fn foreign_id<'r>(record: &'r Record, field: &str) -> Option<&'r str> {
     record.get(field)?.get("id")?.as_str()
 }
 
+/// Writes the id and the references of a record in lower case, so that equal ids are equal texts.
+pub fn canonicalize_ids(schema: &Schema, record: &mut Record) {
+    let lower = |id: Option<&mut Value>| {
+        if let Some(Value::String(id)) = id {
+            id.make_ascii_lowercase();
+        }
+    };
+    lower(record.get_mut("id"));
+    for (field, _) in schema.foreign_fields() {
+        lower(record.get_mut(field).and_then(|value| value.get_mut("id")));
+    }
+}
+
 /// Fields that a row of the entity has: everything that is not kept elsewhere.
 pub fn stored_fields(schema: &Schema) -> impl Iterator<Item = (&'static str, &schema::Field)> {
     schema.fields().filter(|(_, field)| !field.is_transient())

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use stdx::Clock;
 use uuid::Uuid;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, canonicalize_ids};
 use crate::{DEFAULT_WORKSPACE, Key, Mutation, Page, PageRequest, Store, TagRow, Version};
 
 /// How often a write is tried again when somebody changed the same record meanwhile.
@@ -293,8 +293,9 @@ impl Repository {
     fn finish(&self, schema: &Schema, draft: Draft) -> Result<Record, Error> {
         let mut new_id = Uuid::new_v4;
         let mut context = self.context(&mut new_id);
-        let record = schema.finish(draft, &mut context).map_err(Error::Schema)?;
+        let mut record = schema.finish(draft, &mut context).map_err(Error::Schema)?;
         log_warnings(schema, &context);
+        canonicalize_ids(schema, &mut record);
         Ok(record)
     }
 

@@ -184,6 +184,23 @@ async fn an_upsert_makes_the_record_or_replaces_it_under_its_id() {
 }
 
 #[tokio::test]
+async fn ids_are_equal_in_any_case() {
+    let (_folder, repository) = open();
+    let input = fields(json!({"id": "ABCDEF00-0000-4000-8000-00000000000A", "host": "a.test"}));
+    let (service, _) = repository.insert(services(), input).await.unwrap();
+    assert_eq!(service["id"], "abcdef00-0000-4000-8000-00000000000a");
+    let input =
+        fields(json!({"paths": ["/x"], "service": {"id": "ABCDEF00-0000-4000-8000-00000000000A"}}));
+    let (route, _) = repository.insert(routes(), input).await.unwrap();
+    assert_eq!(route["service"], json!({"id": service["id"]}));
+    let stored = repository
+        .get(services(), &Key::Id(id_of(&service)))
+        .await
+        .unwrap();
+    assert_eq!(stored, Some(service));
+}
+
+#[tokio::test]
 async fn deleting_what_is_not_there_changes_nothing() {
     let (_folder, repository) = open();
     let before: Version = repository.version().await.unwrap();
