@@ -94,8 +94,7 @@ impl Exchange {
             started: worker.clock.monotonic(),
             client: peer.address,
             keep_alive: head.keep_alive() && !http2,
-            host: String::from_utf8_lossy(http1::host_name(head.host().unwrap_or_default()))
-                .to_ascii_lowercase(),
+            host: host_of(&head),
             worker,
             peer,
             head,
@@ -304,6 +303,16 @@ impl Exchange {
         self.worker
             .log
             .add(log, &entry, |to| self.worker.moment.write_log_time(to));
+    }
+}
+
+/// The host that a request is for, without port, in lower case.
+///
+/// Compat: a request of HTTP/1.0 may name none; nginx takes the name of its server then, which Kong calls `kong`.
+fn host_of(head: &RequestHead) -> String {
+    match head.host().map(http1::host_name) {
+        Some(host) => String::from_utf8_lossy(host).to_ascii_lowercase(),
+        None => "kong".to_owned(),
     }
 }
 

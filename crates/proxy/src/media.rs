@@ -20,7 +20,8 @@ impl Media {
             Self::Html => "text/html; charset=utf-8",
             Self::Xml => "application/xml; charset=utf-8",
             Self::Plain => "text/plain; charset=utf-8",
-            Self::Grpc => "application/grpc",
+            // Compat: Kong has no words for a client that accepts gRPC alone (case in proxy/routing).
+            Self::Grpc => "",
         }
     }
 
