@@ -19,6 +19,9 @@ use crate::info::Process;
 /// How long to wait before a store that failed is asked again.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// How often a store is asked although it announced nothing: another process may have written to it.
+const LOOK_AROUND: Duration = Duration::from_secs(1);
+
 /// Keeps the published configuration like the store.
 pub struct Follower {
     store: Arc<dyn Store>,
@@ -63,7 +66,8 @@ impl Follower {
     pub async fn run(self) {
         loop {
             let since = self.data_plane.snapshot().version;
-            self.store.changed(since).await;
+            // Passing in silence is as good a reason to look as an announcement.
+            let _ = tokio::time::timeout(LOOK_AROUND, self.store.changed(since)).await;
             match self.catch_up(since).await {
                 Ok(()) => self.process.set_reachable(true),
                 Err(error) => {
@@ -79,6 +83,7 @@ impl Follower {
 
     async fn catch_up(&self, since: Version) -> Result<(), Error> {
         match self.store.changes(since).await? {
+            Changes::Events { until, .. } if until == since => {}
             Changes::Events { until, events } => {
                 let changes = snapshot::fetch(self.store.as_ref(), &self.catalog, &events).await?;
                 let before = self.data_plane.snapshot();

@@ -1,6 +1,6 @@
 //! Declarative files, and nodes without a database.
 
-use crate::place::{Place, request};
+use crate::place::{Place, eventually, request};
 
 fn document(path: &str, status_port: u16) -> String {
     format!(
@@ -110,4 +110,16 @@ fn a_posted_configuration_serves_and_is_kept() {
     );
     place.succeed(&["restart"]);
     assert_eq!(request(place.proxy, "GET", "/posted", "").status, 200);
+}
+
+#[test]
+fn a_running_node_notices_what_is_imported_beside_it() {
+    let place = Place::new();
+    place.succeed(&["start"]);
+    let file = place.folder().join("in.yml");
+    std::fs::write(&file, document("/beside", place.status)).expect("written");
+    place.succeed(&["config", "db_import", file.to_str().expect("text")]);
+    eventually("the route serves", || {
+        request(place.proxy, "GET", "/beside", "").status == 200
+    });
 }
