@@ -123,9 +123,9 @@ pub fn table(schemas: &'static [Schema]) -> Vec<Endpoint> {
     endpoints
 }
 
-/// Compat: segments are compared as wholes, and parameters sort by their name with the colon that Kong writes there.
+/// Compat: segments are compared as wholes, so `/a/z` comes before `/ab`.
 fn sort_key(path: &str) -> String {
-    path.replace('/', "\0").replace('{', ":").replace('}', "")
+    path.replace('/', "\0")
 }
 
 fn generate(

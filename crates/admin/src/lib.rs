@@ -6,7 +6,7 @@
 //! a [`store::Repository`], and never see the data plane.
 
 mod answer;
-mod arguments;
+pub mod arguments;
 mod endpoint;
 mod entity;
 mod error;

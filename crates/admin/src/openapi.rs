@@ -16,9 +16,9 @@ pub fn document() -> Value {
     describe(&table(schemas), schemas)
 }
 
-/// The document for a table of endpoints; those that refuse every request are left out.
+/// The document for a table of endpoints; those that refuse every request, or are not implemented, are left out.
 pub fn describe(endpoints: &[Endpoint], schemas: &'static [Schema]) -> Value {
-    let is_served = |endpoint: &&Endpoint| !matches!(&endpoint.operation, Operation::Page(page) if page.is_refused());
+    let is_served = |endpoint: &&Endpoint| !matches!(&endpoint.operation, Operation::Page(page) if page.is_refused() || page.statuses.contains(&501));
     let paths: Map<String, Value> = endpoints
         .iter()
         .filter(is_served)

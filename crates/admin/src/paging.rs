@@ -40,12 +40,16 @@ impl Paging {
     }
 
     /// The request to the store.
+    ///
+    /// Compat: tags are checked but filter nothing below a parent
+    /// (pinned by admin/general "a tag filter on a nested list").
     pub fn request<'a>(&self, foreign: Option<(&'a str, Uuid)>) -> PageRequest<'a> {
+        let tags = self.tags.as_ref().filter(|_| foreign.is_none());
         PageRequest {
             size: self.size(),
             offset: self.offset.clone(),
             foreign,
-            tags: self.tags.as_ref().map(|(_, filter)| filter.clone()),
+            tags: tags.map(|(_, filter)| filter.clone()),
         }
     }
 
@@ -61,19 +65,21 @@ impl Paging {
 
     /// The body of a page; `path` is where the collection is.
     ///
-    /// Compat: the link below a parent says nothing about the size
+    /// Compat: the link below a parent has nothing but the offset
     /// (pinned by admin/upstreams-targets "targets are paged with a numeric offset").
     pub fn body(&self, path: &str, data: Vec<Value>, offset: Option<String>) -> Value {
         let Some(offset) = offset else {
             return json!({ "data": data, "next": null });
         };
         let mut next = format!("{path}?offset={}", escape(&offset));
-        if let Some((tags, _)) = &self.tags {
-            next.push_str(&format!("&tags={}", escape(tags)));
-        }
         let nested = path.trim_start_matches('/').contains('/');
-        if let Some(size) = self.size.filter(|_| !nested) {
-            next.push_str(&format!("&size={size}"));
+        if !nested {
+            if let Some((tags, _)) = &self.tags {
+                next.push_str(&format!("&tags={}", escape(tags)));
+            }
+            if let Some(size) = self.size {
+                next.push_str(&format!("&size={size}"));
+            }
         }
         json!({ "data": data, "next": next, "offset": offset })
     }

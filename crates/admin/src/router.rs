@@ -144,15 +144,9 @@ async fn dispatch(
     parts: &Parts,
     body: Body,
 ) -> Result<Response, Error> {
-    let state = &api.state;
-    let method = if parts.method == Method::HEAD {
-        Method::GET
-    } else {
-        parts.method.clone()
-    };
-    let has_body = matches!(method, Method::POST | Method::PUT | Method::PATCH);
+    let parameters = parameters(&endpoint.path, parts.uri.path()).ok_or(Error::NotFound)?;
     let accepts_yaml = matches!(&endpoint.operation, Operation::Page(page) if page.accepts_yaml());
-    let encoding = if has_body {
+    let encoding = if has_body(&parts.method) {
         arguments::encoding(&parts.headers, accepts_yaml)?
     } else {
         Encoding::None
@@ -160,19 +154,46 @@ async fn dispatch(
     if let Operation::Page(page) = &endpoint.operation {
         page.refuse_all()?;
     }
-    if method == Method::OPTIONS {
+    if parts.method == Method::OPTIONS {
         let wanted = parts.headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS);
         return Ok(answer::options(&endpoint.allow(), wanted));
     }
-    if !endpoint.operation.methods().contains(&method) {
-        return Err(Error::MethodNotAllowed);
+    if !endpoint.methods().contains(&parts.method) {
+        return refuse_method(endpoint, &parts.method);
     }
-    let raw_body = if has_body {
+    let call = read(api, endpoint, parts, parameters, (encoding, body)).await?;
+    match &endpoint.operation {
+        Operation::Page(page) => page.call(call).await,
+        _ => entity::call(call).await,
+    }
+}
+
+/// Compat: there is no `Allow` for a method that some other endpoint has; the others never reach Kong.
+fn refuse_method(endpoint: &Endpoint, method: &Method) -> Result<Response, Error> {
+    let is_common =
+        has_body(method) || matches!(*method, Method::GET | Method::HEAD | Method::DELETE);
+    let mut response = Error::MethodNotAllowed.into_response();
+    if !is_common && let Ok(allow) = HeaderValue::from_str(&endpoint.allow()) {
+        response.headers_mut().insert(header::ALLOW, allow);
+    }
+    Ok(response)
+}
+
+/// Reads everything that a request says.
+async fn read<'a>(
+    api: &'a Api,
+    endpoint: &'a Endpoint,
+    parts: &Parts,
+    parameters: Vec<String>,
+    (encoding, body): (Encoding, Body),
+) -> Result<Call<'a>, Error> {
+    let state = &api.state;
+    let raw_body = if has_body(&parts.method) {
         collect(state, body).await?
     } else {
         Bytes::new()
     };
-    let path = parts.uri.path();
+    let body = arguments::decode_body(encoding, &parts.headers, raw_body.clone()).await?;
     let mut query = arguments::decode_query(parts.uri.query())?;
     if let Some(schema) = endpoint
         .operation
@@ -181,22 +202,28 @@ async fn dispatch(
     {
         schema.coerce_form(&mut query, state.subschemas.as_ref());
     }
-    let call = Call {
+    let path = parts.uri.path();
+    Ok(Call {
         state,
         endpoints: &api.endpoints,
         endpoint,
-        method,
-        parameters: parameters(&endpoint.path, path),
+        method: if parts.method == Method::HEAD {
+            Method::GET
+        } else {
+            parts.method.clone()
+        },
+        parameters,
         path: path.strip_suffix('/').unwrap_or(path).to_owned(),
-        encoding,
-        body: arguments::decode_body(encoding, &parts.headers, raw_body.clone()).await?,
         query,
+        encoding,
+        body,
         raw_body,
-    };
-    match &endpoint.operation {
-        Operation::Page(page) => page.call(call).await,
-        _ => entity::call(call).await,
-    }
+    })
+}
+
+/// Bodies of other requests are not looked at.
+fn has_body(method: &Method) -> bool {
+    matches!(*method, Method::POST | Method::PUT | Method::PATCH)
 }
 
 /// Reads a body up to the configured size, in the configured time.
@@ -212,12 +239,12 @@ async fn collect(state: &State, body: Body) -> Result<Bytes, Error> {
     }
 }
 
-/// The decoded segments of `path` at the places where `template` has parameters.
-fn parameters(template: &str, path: &str) -> Vec<String> {
+/// The decoded segments of `path` at the places where `template` has parameters; `None` if one is empty.
+fn parameters(template: &str, path: &str) -> Option<Vec<String>> {
     let segments = template.split('/').zip(path.split('/'));
     let values = segments.filter(|(name, _)| name.starts_with('{'));
     values
-        .map(|(_, value)| arguments::unescape(value))
+        .map(|(_, value)| (!value.is_empty()).then(|| arguments::unescape(value)))
         .collect()
 }
 

@@ -157,38 +157,27 @@ fn list(values: Vec<FieldValue>) -> BTreeMap<Key, Node> {
 /// Adds the entries of `new` to `table`; where both have a key, tables merge and other values become a list.
 fn merge(table: &mut BTreeMap<Key, Node>, new: BTreeMap<Key, Node>) {
     for (key, node) in new {
-        match (table.remove(&key), node) {
-            (None, node) => {
-                table.insert(key, node);
-            }
+        let merged = match (table.remove(&key), node) {
+            (None, node) => node,
             (Some(Node::Table(mut old)), Node::Table(new)) => {
-                if new.keys().all(|k| matches!(k, Key::Position(_)))
-                    && new.keys().any(|k| old.contains_key(k))
-                {
-                    new.into_values().for_each(|node| append(&mut old, node));
-                } else {
-                    merge(&mut old, new);
-                }
-                table.insert(key, Node::Table(old));
+                merge(&mut old, new);
+                Node::Table(old)
             }
-            (Some(Node::Table(mut old)), leaf @ Node::Leaf(_)) => {
+            (Some(Node::Table(mut old)), leaf) => {
                 append(&mut old, leaf);
-                table.insert(key, Node::Table(old));
+                Node::Table(old)
             }
-            (Some(leaf @ Node::Leaf(_)), Node::Table(new)) => {
+            (Some(leaf), Node::Table(new)) => {
                 let mut both = BTreeMap::from([(Key::Position(1), leaf)]);
-                if new.keys().all(|k| matches!(k, Key::Position(_))) {
-                    new.into_values().for_each(|node| append(&mut both, node));
-                } else {
-                    merge(&mut both, new);
-                }
-                table.insert(key, Node::Table(both));
+                merge(&mut both, new);
+                Node::Table(both)
             }
-            (Some(old), new) => {
-                let both = BTreeMap::from([(Key::Position(1), old), (Key::Position(2), new)]);
-                table.insert(key, Node::Table(both));
-            }
-        }
+            (Some(old), new) => Node::Table(BTreeMap::from([
+                (Key::Position(1), old),
+                (Key::Position(2), new),
+            ])),
+        };
+        table.insert(key, merged);
     }
 }
 

@@ -81,7 +81,7 @@ fn examples_follow_the_declarations() {
             );
         }
         let mut new_id = uuid::Uuid::new_v4;
-        let mut context = schema::Context::at(0, &mut new_id, subschemas);
+        let mut context = schema::Context::at(1_700_000_000_000, &mut new_id, subschemas);
         let prepared = schema.prepare(schema::Operation::Insert, input, None, &mut context);
         assert!(prepared.is_ok(), "{}: {prepared:?}", schema.name);
     }

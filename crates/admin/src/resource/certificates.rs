@@ -48,6 +48,14 @@ impl Resource for Certificates {
         }
     }
 
+    /// An SNI that is not there has no certificate yet.
+    async fn select(&self, state: &State, located: &Located) -> Result<Option<Record>, Error> {
+        match located {
+            Located::Id(id) => Ok(state.repository.get(self.0, &Key::Id(*id)).await?),
+            Located::Unique(..) => Ok(None),
+        }
+    }
+
     async fn show(&self, state: &State, located: &Located) -> Result<Record, Error> {
         let mut record = self
             .select(state, located)
