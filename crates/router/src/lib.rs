@@ -17,6 +17,7 @@ mod pattern;
 mod priority;
 mod ranked;
 mod request;
+mod small;
 mod spec;
 mod traditional;
 mod tree;
@@ -100,7 +101,7 @@ impl<T> Clone for Order<T> {
     }
 }
 
-impl<T: Routable> Router<T> {
+impl<T: Routable + Clone> Router<T> {
     /// A router without routes. HTTP and stream routes go into routers of their own.
     pub fn new(flavor: Flavor) -> Self {
         Self(match flavor {
@@ -131,7 +132,7 @@ impl<T: Routable> Router<T> {
     }
 }
 
-impl<T: Routable> Order<T> {
+impl<T: Routable + Clone> Order<T> {
     fn apply(&mut self, change: &Change<T>) -> Result<(), Rejected> {
         match self {
             Self::Weighted(weighted) => {

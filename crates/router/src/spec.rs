@@ -177,7 +177,7 @@ impl RouteSpec {
 }
 
 /// What a router hands back for a match: anything that can show the [`RouteSpec`] it was made from.
-pub trait Routable: Clone {
+pub trait Routable {
     /// Must not change while the value is in a router: an update finds the old entries by it.
     fn spec(&self) -> &RouteSpec;
 }

@@ -43,7 +43,7 @@ impl<T> Clone for Traditional<T> {
     }
 }
 
-impl<T: Routable> Traditional<T> {
+impl<T: Routable + Clone> Traditional<T> {
     pub(crate) fn new() -> Self {
         Self {
             categories: Vec::new(),

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::small::SmallBytes;
+
 /// No key is longer, so that no walk and no drop goes deeper.
 pub(crate) const MAX_KEY: usize = 256;
 
@@ -13,11 +15,11 @@ pub(crate) struct Tree<V> {
 
 #[derive(Debug, Clone)]
 struct Node<V> {
-    edge: Box<[u8]>,
-    value: Option<V>,
-    /// The first byte of each child's edge, ascending, so that a search reads one line of memory.
-    firsts: Box<[u8]>,
+    edge: SmallBytes,
+    /// The first byte of each child's edge, ascending, so that a search reads no child but the right one.
+    firsts: SmallBytes,
     children: Box<[Arc<Node<V>>]>,
+    value: Option<V>,
 }
 
 /// The string a walk follows, read from either end.
@@ -138,7 +140,7 @@ impl<V: Clone> Node<V> {
         Self {
             edge: edge.into(),
             value: Some(value),
-            firsts: Box::default(),
+            firsts: SmallBytes::default(),
             children: Box::default(),
         }
     }
@@ -175,7 +177,7 @@ impl<V: Clone> Node<V> {
             Some(at) => {
                 Self::update(&mut node.children[at], rest, change);
                 if node.children[at].value.is_none() && node.children[at].children.is_empty() {
-                    node.firsts = without(&node.firsts, at);
+                    node.firsts = (&*without(&node.firsts, at)).into();
                     node.children = without(&node.children, at);
                 }
                 node.shrink();
@@ -193,15 +195,14 @@ impl<V: Clone> Node<V> {
     /// Cuts the edge, so that a node stands after its first `at` bytes.
     fn split(this: &mut Arc<Self>, at: usize) {
         let node = Arc::make_mut(this);
-        let mut lower = Self {
+        let lower = Self {
             edge: node.edge[at..].into(),
             value: node.value.take(),
             firsts: std::mem::take(&mut node.firsts),
             children: std::mem::take(&mut node.children),
         };
-        lower.edge = node.edge[at..].into();
-        node.firsts = lower.edge.first().copied().into_iter().collect();
-        node.edge = node.edge[..at].into();
+        node.firsts = lower.edge.get(..1).unwrap_or_default().into();
+        node.edge = SmallBytes::from(&node.edge[..at]);
         node.children = Box::new([Arc::new(lower)]);
     }
 
@@ -212,7 +213,7 @@ impl<V: Clone> Node<V> {
             return;
         };
         let at = self.firsts.partition_point(|f| *f < first);
-        self.firsts = with(&self.firsts, at, first);
+        self.firsts = (&*with(&self.firsts, at, first)).into();
         self.children = with(&self.children, at, Arc::new(Self::leaf(rest, value)));
     }
 
@@ -222,7 +223,7 @@ impl<V: Clone> Node<V> {
             && let [child] = &*self.children
         {
             let child = child.clone();
-            self.edge = [&*self.edge, &*child.edge].concat().into();
+            self.edge = [&*self.edge, &*child.edge].concat().as_slice().into();
             self.value = child.value.clone();
             self.firsts = child.firsts.clone();
             self.children = child.children.clone();

@@ -32,7 +32,7 @@ impl<T> Clone for Weighted<T> {
     }
 }
 
-impl<T: Routable> Weighted<T> {
+impl<T: Routable + Clone> Weighted<T> {
     pub(crate) fn new(compares_protocols: bool) -> Self {
         Self {
             index: Index::new(0),
