@@ -88,3 +88,6 @@ impl Store for AppliedStore {
         self.inner.ping().await
     }
 }
+
+#[cfg(test)]
+mod tests;

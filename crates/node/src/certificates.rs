@@ -148,3 +148,6 @@ pub fn self_signed(
     let certificate = params.self_signed(&key).map_err(failed)?;
     Ok((certificate.pem(), key.serialize_pem()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -261,3 +261,6 @@ fn data_plane_limits(limits: &config::Limits) -> Limits {
         ..Limits::default()
     }
 }
+
+#[cfg(test)]
+mod tests;

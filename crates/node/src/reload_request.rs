@@ -77,3 +77,6 @@ pub fn take_answer(prefix: &Prefix) -> Option<Result<(), String>> {
             .to_owned())
     })
 }
+
+#[cfg(test)]
+mod tests;

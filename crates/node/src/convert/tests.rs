@@ -1,0 +1,47 @@
+use std::path::PathBuf;
+
+use super::*;
+
+fn listener(address: Address) -> Listener {
+    Listener::plain(address)
+}
+
+#[test]
+fn http2_counts_for_all_addresses_of_a_setting() {
+    let first = listener(Address::Ip("127.0.0.1:1".parse().expect("valid")));
+    let mut second = listener(Address::Ip("127.0.0.1:2".parse().expect("valid")));
+    second.http2 = true;
+    let specs = listen_specs("proxy_listen", &[first, second], Path::new("/p")).expect("valid");
+    assert!(specs.iter().all(|spec| spec.http2));
+}
+
+#[test]
+fn sockets_in_the_file_system_start_at_the_prefix() {
+    let listeners = [listener(Address::Unix(PathBuf::from("sockets/a")))];
+    let specs = listen_specs("admin_listen", &listeners, Path::new("/p")).expect("valid");
+    assert_eq!(
+        specs[0].address,
+        ListenAddress::Unix(PathBuf::from("/p/sockets/a"))
+    );
+}
+
+#[test]
+fn names_are_resolved_and_unknown_ones_named() {
+    let local = [listener(Address::Name("localhost".to_owned(), 80))];
+    let specs = listen_specs("admin_listen", &local, Path::new("/p")).expect("resolved");
+    assert!(
+        specs
+            .iter()
+            .all(|spec| matches!(&spec.address, ListenAddress::Tcp(a) if a.ip().is_loopback()))
+    );
+    let unknown = [listener(Address::Name(
+        "no-such-host.invalid".to_owned(),
+        80,
+    ))];
+    let error = listen_specs("admin_listen", &unknown, Path::new("/p")).expect_err("unknown");
+    assert!(
+        error
+            .to_string()
+            .starts_with("admin_listen: cannot resolve no-such-host.invalid")
+    );
+}
