@@ -203,6 +203,8 @@ pub fn data_plane(settings: &Settings, clock: &dyn Clock) -> Result<DataPlaneSet
         headers: response_headers(&settings.headers),
         upstream_request_id: settings.headers_upstream_request_id,
         trusted_ips: settings.trusted_ips.clone(),
+        trust_unix: settings.trust_unix,
+        debug_header: settings.allow_debug_header,
         real_ip_header: match settings.real_ip.header.as_str() {
             "proxy_protocol" => RealIpHeader::ProxyProtocol,
             name => RealIpHeader::Named(name.to_owned()),
