@@ -25,7 +25,7 @@ pub(super) const DIRECTIVES: Group = Group {
         D::new("nginx_http_large_client_header_buffers", Text, "", "Number and size of buffers for request heads: a request line or a header may be as long as one buffer, a head as long as all.")
             .unset_means("4 8k"),
         D::new("nginx_http_client_max_body_size", Size, "0", "The largest request body; 0 for no limit. A larger one is answered 413."),
-        D::new("nginx_http_client_body_buffer_size", Size, "8k", "How much of a request body is held in memory when it is buffered; the rest goes to a temporary file."),
+        D::new("nginx_http_client_body_buffer_size", Size, "8k", "How much of a request body is held in memory when it is buffered, and 64 KiB at least; a longer one goes to a temporary file."),
         D::new("nginx_http_client_header_timeout", Duration, "", "How long a client may take to send a request head.").unset_means("60s"),
         D::new("nginx_http_client_body_timeout", Duration, "", "How long a client may pause while it sends a body.").unset_means("60s"),
         D::new("nginx_http_send_timeout", Duration, "", "How long a client may pause while it takes an answer.").unset_means("60s"),
