@@ -19,6 +19,7 @@ use crate::reply::{Asked, Reply};
 use crate::request_body::{Reading, RequestBody};
 use crate::request_id::RequestId;
 use crate::routing::Chosen;
+use crate::settings::RealIpHeader;
 use crate::stats::Held;
 use crate::{client_address, forward, grpc, panics, response};
 
@@ -134,26 +135,16 @@ impl Exchange {
 
     /// The client's address, from the connection or from those whom we trust to say.
     fn find_client(&mut self) {
-        let settings = &self.published.settings;
-        let Some(peer) = self
-            .peer
-            .address
-            .filter(|_| !settings.trusted_ips.is_empty())
-        else {
+        if !self.peer_is_trusted() {
             return;
-        };
+        }
+        let settings = &self.published.settings;
         let values: Vec<&[u8]> = match &settings.real_ip_header {
-            crate::settings::RealIpHeader::Named(name) => {
-                self.head.headers.get_all(name.as_str()).collect()
-            }
-            crate::settings::RealIpHeader::ProxyProtocol => Vec::new(),
+            RealIpHeader::Named(name) => self.head.headers.get_all(name.as_str()).collect(),
+            RealIpHeader::ProxyProtocol => Vec::new(),
         };
-        self.client = Some(client_address::resolve(
-            settings,
-            peer,
-            self.peer.preface,
-            values.into_iter(),
-        ));
+        let named = client_address::resolve(settings, self.peer.preface, values.into_iter());
+        self.client = named.or(self.client);
     }
 
     /// Refuses a body that is announced to be too long, before anything else is done for it.
@@ -189,7 +180,7 @@ impl Exchange {
         Asked {
             accept: self.head.headers.get_str(Known::Accept),
             content_type: self.head.headers.get_str(Known::ContentType),
-            host: &self.host,
+            host: self.forwarded_host(),
             target,
         }
     }
@@ -253,6 +244,42 @@ impl Exchange {
                 tracing::error!(%error, host = self.host, target, request_id = %self.id, "request failed")
             }
         }
+    }
+
+    /// The host that the client asked for, as far as we know or a trusted peer says.
+    fn forwarded_host(&self) -> &str {
+        match self.head.headers.get_str(Known::XForwardedHost) {
+            Some(said) if self.peer_is_trusted() => said,
+            _ => &self.host,
+        }
+    }
+
+    /// What a client that asks for it is told about where its request went.
+    pub fn debug_lines(&self) -> Vec<(&'static str, String)> {
+        if !self.published.settings.debug_header || !self.head.headers.contains("kong-debug") {
+            return Vec::new();
+        }
+        let Some(chosen) = &self.chosen else {
+            return Vec::new();
+        };
+        let mut lines = vec![("Kong-Route-Id", chosen.route.id.to_string())];
+        lines.extend(
+            chosen
+                .route
+                .name
+                .as_ref()
+                .map(|name| ("Kong-Route-Name", name.to_string())),
+        );
+        if let Some(service) = chosen.service() {
+            lines.push(("Kong-Service-Id", service.id.to_string()));
+            lines.extend(
+                service
+                    .name
+                    .as_ref()
+                    .map(|name| ("Kong-Service-Name", name.to_string())),
+            );
+        }
+        lines
     }
 
     /// Path and query as the client sent them.

@@ -1,6 +1,8 @@
 //! The request head as the upstream gets it: what the client may not say, and what we say about the client.
 
-use http1::{Connection, Headers, Known, Version};
+use std::borrow::Cow;
+
+use http1::{Connection, Headers, Known, RequestHead, Version};
 
 use crate::error::Error;
 use crate::exchange::Exchange;
@@ -15,75 +17,66 @@ impl Exchange {
 
     fn edit_head(&mut self) -> Result<(), http1::Error> {
         let trusted = self.peer_is_trusted();
-        let settings = self.published.settings.clone();
-        let via = self.via(self.head.headers.get(Known::Via));
-        let forwarded_for = self.forwarded_for();
-        let proto = self.forwarded_proto().to_vec();
-        let path = self.head.path().to_vec();
+        let settings = &self.published.settings;
+        let (head, peer) = (&mut self.head, &*self.peer);
+        let client = match self.client {
+            Some(client) if Some(client) != peer.address => Cow::Owned(client.ip().to_string()),
+            _ => Cow::Borrowed(&*peer.text),
+        };
         let Some(chosen) = &self.chosen else {
             return Ok(());
         };
-        self.head.strip_hop_by_hop()?;
-        let headers = &mut self.head.headers;
+        head.strip_hop_by_hop()?;
         if !trusted {
-            strip_identity(headers);
+            strip_identity(&mut head.headers);
         }
-        headers.set(Known::Via, via)?;
-        headers.set(Known::XForwardedFor, forwarded_for)?;
-        headers.set(Known::XForwardedProto, proto)?;
-        let keep = |headers: &Headers, known: Known| trusted && headers.contains(known);
-        if !keep(headers, Known::XForwardedHost) {
-            headers.set(Known::XForwardedHost, &self.host)?;
+        // Perf: values are put together in a buffer of the worker.
+        let mut text = self.worker.text.take();
+        text.clear();
+        write_via(head, self.http2, &settings.server_token, &mut text);
+        head.headers.set(Known::Via, &text)?;
+        // Compat: only the first line of several counts, as in Kong.
+        match head.headers.get(Known::XForwardedFor) {
+            Some(so_far) => {
+                text.clear();
+                text.extend_from_slice(so_far);
+                text.extend_from_slice(b", ");
+                text.extend_from_slice(peer.text.as_bytes());
+                head.headers.set(Known::XForwardedFor, &text)?;
+            }
+            None => head
+                .headers
+                .append(Known::XForwardedFor, client.as_bytes())?,
         }
-        if !keep(headers, Known::XForwardedPort) {
-            headers.set(Known::XForwardedPort, &*self.peer.port)?;
+        let said = |headers: &Headers, known: Known| trusted && headers.contains(known);
+        if !said(&head.headers, Known::XForwardedProto) {
+            let proto = if peer.tls { "https" } else { "http" };
+            head.headers.set(Known::XForwardedProto, proto)?;
         }
-        if !keep(headers, Known::XForwardedPath) {
-            headers.set(Known::XForwardedPath, path)?;
+        if !said(&head.headers, Known::XForwardedHost) {
+            head.headers.set(Known::XForwardedHost, &self.host)?;
         }
-        if !keep(headers, Known::XForwardedPrefix) {
+        if !said(&head.headers, Known::XForwardedPort) {
+            head.headers.set(Known::XForwardedPort, &*peer.port)?;
+        }
+        if !said(&head.headers, Known::XForwardedPath) {
+            text.clear();
+            text.extend_from_slice(head.path());
+            head.headers.set(Known::XForwardedPath, &text)?;
+        }
+        if !said(&head.headers, Known::XForwardedPrefix) {
             match &chosen.prefix {
-                Some(prefix) => headers.set(Known::XForwardedPrefix, prefix)?,
-                None => headers.remove(Known::XForwardedPrefix),
+                Some(prefix) => head.headers.set(Known::XForwardedPrefix, prefix)?,
+                None => head.headers.remove(Known::XForwardedPrefix),
             }
         }
-        match self.client {
-            Some(client) if Some(client) != self.peer.address => {
-                headers.set(Known::XRealIp, client.ip().to_string())?
-            }
-            _ => headers.set(Known::XRealIp, &*self.peer.text)?,
-        }
+        head.headers.set(Known::XRealIp, client.as_bytes())?;
         if settings.upstream_request_id {
-            headers.set(Known::XKongRequestId, self.id.as_bytes())?;
+            head.headers
+                .set(Known::XKongRequestId, self.id.as_bytes())?;
         }
+        self.worker.text.set(text);
         Ok(())
-    }
-
-    /// Compat: only the first line of several counts, as in Kong.
-    fn forwarded_for(&self) -> Vec<u8> {
-        match self.head.headers.get(Known::XForwardedFor) {
-            Some(so_far) => [so_far, b", ", self.peer.text.as_bytes()].concat(),
-            None => match self.client {
-                Some(client) if Some(client) != self.peer.address => {
-                    client.ip().to_string().into_bytes()
-                }
-                _ => self.peer.text.as_bytes().to_vec(),
-            },
-        }
-    }
-
-    fn via(&self, so_far: Option<&[u8]>) -> Vec<u8> {
-        let version: &[u8] = match (self.http2, self.head.version()) {
-            (true, _) => b"2 ",
-            (false, Version::Http10) => b"1 ",
-            (false, Version::Http11) => b"1.1 ",
-            (false, Version::Later) => b"",
-        };
-        let token = &self.published.settings.server_token;
-        match so_far {
-            Some(so_far) => [so_far, b", ", version, token].concat(),
-            None => [version, token].concat(),
-        }
     }
 
     /// How the upstream is asked to go on after this exchange: a protocol change is passed on, but for one to HTTP/2,
@@ -94,6 +87,22 @@ impl Exchange {
             _ => Connection::KeepAlive,
         }
     }
+}
+
+/// Appends the value of `Via`: what it was, and that the request came to us with this version.
+fn write_via(head: &RequestHead, http2: bool, token: &[u8], to: &mut Vec<u8>) {
+    let version: &[u8] = match (http2, head.version()) {
+        (true, _) => b"2 ",
+        (false, Version::Http10) => b"1 ",
+        (false, Version::Http11) => b"1.1 ",
+        (false, Version::Later) => b"",
+    };
+    if let Some(so_far) = head.headers.get(Known::Via) {
+        to.extend_from_slice(so_far);
+        to.extend_from_slice(b", ");
+    }
+    to.extend_from_slice(version);
+    to.extend_from_slice(token);
 }
 
 /// Whether a change to this protocol may be asked of an upstream.

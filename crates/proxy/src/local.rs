@@ -68,6 +68,8 @@ pub(crate) struct Local {
     pub random: RefCell<SeededRandom>,
     /// Where heads are written; what was written is split off.
     pub scratch: RefCell<BytesMut>,
+    /// Where values of headers are put together.
+    pub text: Cell<Vec<u8>>,
     source: RefCell<Cache<PublishedSource, Arc<Published>>>,
     current: RefCell<Rc<Current>>,
     /// How the services of the current snapshot speak TLS, as far as they were asked.
@@ -91,6 +93,7 @@ impl Local {
             balancers: Balancers::default(),
             random: RefCell::new(SeededRandom::from_entropy()),
             scratch: RefCell::default(),
+            text: Cell::default(),
             source: RefCell::new(Cache::new(PublishedSource(shared.clone()))),
             current: RefCell::new(Rc::new(Current(current))),
             client_tls: RefCell::default(),

@@ -107,13 +107,13 @@ fn add_own(exchange: &Exchange, headers: &mut Headers, status: u16) -> Result<()
     let enabled = settings.headers;
     let times = Times::of(exchange);
     if enabled.upstream_status {
-        headers.set(Known::XKongUpstreamStatus, decimal(status.into()))?;
+        headers.set(Known::XKongUpstreamStatus, Decimal::new(status.into()))?;
     }
     if enabled.upstream_latency {
-        headers.set(Known::XKongUpstreamLatency, decimal(times.upstream))?;
+        headers.set(Known::XKongUpstreamLatency, Decimal::new(times.upstream))?;
     }
     if enabled.proxy_latency {
-        headers.set(Known::XKongProxyLatency, decimal(times.proxy))?;
+        headers.set(Known::XKongProxyLatency, Decimal::new(times.proxy))?;
     }
     if enabled.via {
         let version: &[u8] = if exchange.is_grpc_upstream() {
@@ -121,17 +121,25 @@ fn add_own(exchange: &Exchange, headers: &mut Headers, status: u16) -> Result<()
         } else {
             b"1.1 "
         };
-        let via = match headers.get(Known::Via) {
-            Some(so_far) => [so_far, b", ", version, &settings.server_token].concat(),
-            None => [version, &settings.server_token].concat(),
-        };
-        headers.set(Known::Via, via)?;
+        let mut via = exchange.worker.text.take();
+        via.clear();
+        if let Some(so_far) = headers.get(Known::Via) {
+            via.extend_from_slice(so_far);
+            via.extend_from_slice(b", ");
+        }
+        via.extend_from_slice(version);
+        via.extend_from_slice(&settings.server_token);
+        headers.set(Known::Via, &via)?;
+        exchange.worker.text.set(via);
     }
     if enabled.server && !headers.contains(Known::Server) {
         headers.append(Known::Server, &settings.server_token)?;
     }
     if enabled.request_id {
         headers.set(Known::XKongRequestId, exchange.id.as_bytes())?;
+    }
+    for (name, value) in exchange.debug_lines() {
+        headers.set(name, value)?;
     }
     if let Some(cookie) = &exchange.set_cookie {
         headers.append(Known::SetCookie, cookie)?;
@@ -144,11 +152,31 @@ fn add_own(exchange: &Exchange, headers: &mut Headers, status: u16) -> Result<()
     Ok(())
 }
 
-/// A number as text, without the cost of formatting for small ones.
-fn decimal(number: u64) -> Vec<u8> {
-    match u8::try_from(number) {
-        Ok(digit @ 0..=9) => vec![b'0' + digit],
-        _ => number.to_string().into_bytes(),
+/// A number as text. Perf: without an allocation.
+struct Decimal {
+    digits: [u8; 20],
+    start: usize,
+}
+
+impl Decimal {
+    fn new(mut number: u64) -> Self {
+        let mut digits = [b'0'; 20];
+        let mut start = digits.len() - 1;
+        for (index, digit) in digits.iter_mut().enumerate().rev() {
+            *digit = b"0123456789"[usize::try_from(number % 10).unwrap_or(0)];
+            start = index;
+            number /= 10;
+            if number == 0 {
+                break;
+            }
+        }
+        Self { digits, start }
+    }
+}
+
+impl AsRef<[u8]> for Decimal {
+    fn as_ref(&self) -> &[u8] {
+        self.digits.get(self.start..).unwrap_or_default()
     }
 }
 
@@ -419,10 +447,14 @@ async fn send_http2(
 pub(crate) async fn reply(
     exchange: &mut Exchange,
     client: &mut Client<'_>,
-    reply: Reply,
+    mut reply: Reply,
 ) -> Result<(), Error> {
     let times = Times::of(exchange);
     let status = reply.status;
+    let debug = exchange.debug_lines().into_iter();
+    reply
+        .headers
+        .extend(debug.map(|(name, value)| (name, value.into())));
     let stamp = Stamp {
         proxied: exchange.forwarded.is_some(),
         times,
@@ -492,19 +524,31 @@ impl Stamp {
         let token = &published.settings.server_token;
         if self.proxied {
             if let Some(status) = self.upstream_status.filter(|_| enabled.upstream_status) {
-                add("X-Kong-Upstream-Status", &decimal(status.into()));
+                add(
+                    "X-Kong-Upstream-Status",
+                    Decimal::new(status.into()).as_ref(),
+                );
             }
             if enabled.upstream_latency {
-                add("X-Kong-Upstream-Latency", &decimal(self.times.upstream));
+                add(
+                    "X-Kong-Upstream-Latency",
+                    Decimal::new(self.times.upstream).as_ref(),
+                );
             }
             if enabled.proxy_latency {
-                add("X-Kong-Proxy-Latency", &decimal(self.times.proxy));
+                add(
+                    "X-Kong-Proxy-Latency",
+                    Decimal::new(self.times.proxy).as_ref(),
+                );
             }
             if enabled.via {
                 add("Via", &[b"1.1 ", &token[..]].concat());
             }
         } else if enabled.response_latency {
-            add("X-Kong-Response-Latency", &decimal(self.times.total));
+            add(
+                "X-Kong-Response-Latency",
+                Decimal::new(self.times.total).as_ref(),
+            );
         }
         if enabled.server {
             add("Server", token);
@@ -589,5 +633,17 @@ pub(crate) async fn send_own(
         Ok(())
     } else {
         client.data(Bytes::from(reply.body), true).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_in_full() {
+        for number in [0, 9, 10, 255, 1_234_567, u64::MAX] {
+            assert_eq!(Decimal::new(number).as_ref(), number.to_string().as_bytes());
+        }
     }
 }

@@ -141,12 +141,11 @@ impl Exchange {
 
     /// Whether who connected may speak for the client.
     pub fn peer_is_trusted(&self) -> bool {
-        let trusted = &self.published.settings.trusted_ips;
-        !trusted.is_empty()
-            && self
-                .peer
-                .address
-                .is_some_and(|peer| is_trusted(trusted, peer.ip()))
+        let settings = &self.published.settings;
+        match self.peer.address {
+            Some(peer) => is_trusted(&settings.trusted_ips, peer.ip()),
+            None => settings.trust_unix,
+        }
     }
 
     /// The scheme that the client used, as far as we know or a trusted peer says.

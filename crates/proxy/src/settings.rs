@@ -22,6 +22,10 @@ pub struct DataPlaneSettings {
     pub upstream_request_id: bool,
     /// The setting `trusted_ips`: peers whose word about the client is believed.
     pub trusted_ips: Vec<IpNet>,
+    /// Whether `trusted_ips` names `unix:`: peers on unix sockets are believed.
+    pub trust_unix: bool,
+    /// The setting `allow_debug_header`: a request with `Kong-Debug: 1` is told which route and service took it.
+    pub debug_header: bool,
     /// The setting `real_ip_header`.
     pub real_ip_header: RealIpHeader,
     /// The setting `real_ip_recursive`.
@@ -59,6 +63,8 @@ impl Default for DataPlaneSettings {
             headers: ResponseHeaders::default(),
             upstream_request_id: true,
             trusted_ips: Vec::new(),
+            trust_unix: false,
+            debug_header: false,
             real_ip_header: RealIpHeader::Named("x-real-ip".to_owned()),
             real_ip_recursive: false,
             error_default_type: Media::Plain,

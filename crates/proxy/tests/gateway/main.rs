@@ -1,6 +1,12 @@
 //! Whole-gateway tests: bytes go through a real worker, and the tests look at the bytes that reach the upstream and at
 //! the bytes that come back.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on says so by panicking"
+)]
+
 mod bodies;
 mod connections;
 mod errors;
