@@ -197,7 +197,7 @@ impl Reader<'_> {
 
     pub(super) fn limits(&mut self) -> Limits {
         const MINUTE: Duration = Duration::from_secs(60);
-        /// Perf: a file costs more than this much memory for as long as a request lasts (bench: post-16k).
+        /// Perf: a file costs more than this much memory for as long as a request lasts (`cargo xtask bench`, "POST, 16 KiB body").
         const SMALL_BODY: usize = 64 << 10;
         let buffers = text(self.values, "nginx_http_large_client_header_buffers").unwrap_or("4 8k");
         let parsed = buffers

@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::place::{Place, connect, eventually, exchange, receive, request, send};
 
@@ -187,4 +188,34 @@ fn start_stays_in_the_foreground_without_a_daemon() {
     assert!(node.try_wait().expect("a process").is_none());
     place.succeed(&["stop"]);
     assert!(node.wait().expect("it ends").success());
+}
+
+#[test]
+fn reloads_under_traffic_lose_no_request_and_no_connection() {
+    const RELOADS: usize = 5;
+    let place = Place::new();
+    place.succeed(&["start"]);
+    place.add_route("/r", &format!("http://127.0.0.1:{}/status", place.status));
+    let done = AtomicBool::new(false);
+    let served = std::thread::scope(|scope| {
+        let client = scope.spawn(|| {
+            let mut kept = connect(place.proxy);
+            let mut served = 0;
+            while !done.load(Ordering::Relaxed) {
+                assert_eq!(exchange(&mut kept, "GET", "/r", "").status, 200);
+                assert_eq!(request(place.proxy, "GET", "/r", "").status, 200);
+                served += 1;
+            }
+            served
+        });
+        for reload in 0..RELOADS {
+            let workers = (reload % 2 + 1).to_string();
+            let mut command = place.command(&["reload"]);
+            let reloaded = command.env("KONG_NGINX_WORKER_PROCESSES", workers).output();
+            assert!(reloaded.expect("it runs").status.success());
+        }
+        done.store(true, Ordering::Relaxed);
+        client.join().expect("every request was answered")
+    });
+    assert!(served > 0);
 }
