@@ -159,24 +159,13 @@ async fn dispatch(
         return Ok(answer::options(&endpoint.allow(), wanted));
     }
     if !endpoint.methods().contains(&parts.method) {
-        return refuse_method(endpoint, &parts.method);
+        return Err(Error::MethodNotAllowed);
     }
     let call = read(api, endpoint, parts, parameters, (encoding, body)).await?;
     match &endpoint.operation {
         Operation::Page(page) => page.call(call).await,
         _ => entity::call(call).await,
     }
-}
-
-/// Compat: there is no `Allow` for a method that some other endpoint has; the others never reach Kong.
-fn refuse_method(endpoint: &Endpoint, method: &Method) -> Result<Response, Error> {
-    let is_common =
-        has_body(method) || matches!(*method, Method::GET | Method::HEAD | Method::DELETE);
-    let mut response = Error::MethodNotAllowed.into_response();
-    if !is_common && let Ok(allow) = HeaderValue::from_str(&endpoint.allow()) {
-        response.headers_mut().insert(header::ALLOW, allow);
-    }
-    Ok(response)
 }
 
 /// Reads everything that a request says.

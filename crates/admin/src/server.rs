@@ -8,7 +8,7 @@ use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// What a connection may cost.
+/// What a connection may cost, and what it may speak.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// How long a request head may take to arrive, and so how long a connection may idle.
@@ -19,6 +19,8 @@ pub struct Limits {
     pub max_head_size: usize,
     /// How many HTTP/2 streams may be open at once.
     pub max_streams: u32,
+    /// Whether HTTP/2 is understood besides HTTP/1.
+    pub http2: bool,
 }
 
 impl Default for Limits {
@@ -28,6 +30,7 @@ impl Default for Limits {
             max_headers: 100,
             max_head_size: 64 * 1024,
             max_streams: 100,
+            http2: true,
         }
     }
 }
@@ -45,6 +48,9 @@ pub async fn serve_connection<IO>(
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut builder = auto::Builder::new(TokioExecutor::new());
+    if !limits.http2 {
+        builder = builder.http1_only();
+    }
     builder
         .http1()
         .timer(TokioTimer::new())

@@ -63,9 +63,6 @@ fn field(declared: &Field, direction: Direction) -> Value {
         if let Some(default) = declared.default_value() {
             out.insert("default".to_owned(), default.clone());
         }
-        if declared.is_encrypted() && direction == Direction::In {
-            out.insert("writeOnly".to_owned(), false.into());
-        }
         if declared.deprecation().is_some() {
             out.insert("deprecated".to_owned(), true.into());
         }

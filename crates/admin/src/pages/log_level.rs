@@ -23,7 +23,7 @@ pub async fn show(call: Call<'_>) -> Result<Response, Error> {
 
 /// Sets the level; the argument `timeout` says for how many seconds.
 pub async fn set(call: Call<'_>) -> Result<Response, Error> {
-    if call.state.repository.store().kind() == "off" {
+    if call.state.declarative.is_some() {
         let message = "cannot change log level when not using a database".to_owned();
         return Err(Error::Refused(StatusCode::METHOD_NOT_ALLOWED, message));
     }

@@ -15,7 +15,7 @@ const FORM: &str = "application/x-www-form-urlencoded";
 
 #[tokio::test]
 async fn a_form_makes_a_route() {
-    let api = Api::new();
+    let api = Api::start();
     api.call("PUT /services/s", Some(json!({ "host": "a.test" })))
         .await
         .expect(200);
@@ -35,7 +35,7 @@ async fn a_form_makes_a_route() {
 async fn a_multipart_body_makes_a_consumer() {
     let body = "--X\r\nContent-Disposition: form-data; name=\"username\"\r\n\r\na\r\n\
                 --X\r\nContent-Disposition: form-data; name=\"tags[]\"\r\n\r\nt\r\n--X--\r\n";
-    let consumer = Api::new()
+    let consumer = Api::start()
         .post("/consumers", "multipart/form-data; boundary=X", body)
         .await
         .expect(201);
@@ -47,7 +47,7 @@ async fn a_multipart_body_makes_a_consumer() {
 
 #[tokio::test]
 async fn other_media_types_get_nginxs_page() {
-    let answer = Api::new()
+    let answer = Api::start()
         .post("/consumers", "text/plain", "username=a")
         .await;
     assert_eq!(answer.status, 415);
@@ -60,7 +60,7 @@ async fn other_media_types_get_nginxs_page() {
 
 #[tokio::test]
 async fn malformed_bodies_are_refused() {
-    let api = Api::new();
+    let api = Api::start();
     for body in ["", "{", "[]x", "7", "{\"a\": 1} 2"] {
         let refused = api
             .post("/consumers", "application/json", body)
@@ -112,7 +112,7 @@ async fn a_body_that_does_not_arrive_ends_the_request() {
 
 #[tokio::test]
 async fn a_body_of_a_read_or_a_deletion_is_not_looked_at() {
-    let api = Api::new();
+    let api = Api::start();
     for line in ["GET /consumers", "DELETE /consumers/a"] {
         let request = crate::request(line).header("content-type", "application/json");
         let answer = crate::send(&api.admin, request.body(Body::from("{broken")).unwrap()).await;

@@ -34,7 +34,7 @@ async fn exchange(api: &Api, limits: Limits, bytes: &[u8]) -> String {
 
 #[tokio::test]
 async fn a_connection_serves_one_request_after_another() {
-    let api = Api::new();
+    let api = Api::start();
     let bytes = b"GET /services HTTP/1.1\r\nHost: a\r\n\r\nGET /services HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     let answer = exchange(&api, Limits::default(), bytes).await;
     assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 2);
@@ -45,14 +45,14 @@ async fn a_connection_serves_one_request_after_another() {
 #[tokio::test]
 async fn an_answer_without_content_has_no_length() {
     let bytes = b"DELETE /services/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
-    let answer = exchange(&Api::new(), Limits::default(), bytes).await;
+    let answer = exchange(&Api::start(), Limits::default(), bytes).await;
     assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
     assert!(!answer.contains("content-length"), "{answer}");
 }
 
 #[tokio::test]
 async fn a_request_that_is_not_http_or_has_too_many_headers_is_refused() {
-    let api = Api::new();
+    let api = Api::start();
     let answer = exchange(&api, Limits::default(), b"HELLO\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
     let many = format!("GET / HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(101));
@@ -66,13 +66,24 @@ async fn a_head_that_does_not_arrive_ends_the_connection() {
         head_timeout: Duration::from_secs(5),
         ..Limits::default()
     };
-    let answer = exchange(&Api::new(), limits, b"GET /services HTTP/1.1\r\nHost:").await;
+    let answer = exchange(&Api::start(), limits, b"GET /services HTTP/1.1\r\nHost:").await;
+    assert!(!answer.contains("200"), "{answer}");
+}
+
+#[tokio::test]
+async fn http2_is_refused_where_the_listener_does_not_speak_it() {
+    let limits = Limits {
+        http2: false,
+        ..Limits::default()
+    };
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let answer = exchange(&Api::start(), limits, preface).await;
     assert!(!answer.contains("200"), "{answer}");
 }
 
 #[tokio::test]
 async fn shutdown_closes_an_idle_connection() {
-    let api = Api::new();
+    let api = Api::start();
     let (mut client, stop) = connect(&api, Limits::default());
     client
         .write_all(b"GET /services HTTP/1.1\r\nHost: a\r\n\r\n")

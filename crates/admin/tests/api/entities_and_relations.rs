@@ -11,7 +11,7 @@ const UNKNOWN: &str = "7f1c0a52-9d0e-4c1b-8a37-d24a4f6a1b42";
 
 #[tokio::test]
 async fn a_service_is_created_read_changed_and_deleted_by_name_and_id() {
-    let api = Api::new();
+    let api = Api::start();
     let created = api
         .call(
             "POST /services",
@@ -57,7 +57,7 @@ async fn a_service_is_created_read_changed_and_deleted_by_name_and_id() {
 
 #[tokio::test]
 async fn a_refusal_says_what_is_wrong_in_kongs_words() {
-    let api = Api::new();
+    let api = Api::start();
     let refused = api
         .call("POST /services", Some(json!({ "port": 70000, "x": 1 })))
         .await
@@ -107,7 +107,7 @@ async fn a_refusal_says_what_is_wrong_in_kongs_words() {
 
 #[tokio::test]
 async fn a_taken_name_conflicts_and_a_used_service_stays() {
-    let api = Api::new();
+    let api = Api::start();
     api.call("PUT /services/s", Some(json!({ "host": "a.test" })))
         .await
         .expect(200);
@@ -131,7 +131,7 @@ async fn a_taken_name_conflicts_and_a_used_service_stays() {
 
 #[tokio::test]
 async fn a_route_is_reached_through_its_service_and_the_service_through_its_route() {
-    let api = Api::new();
+    let api = Api::start();
     let service = api
         .call("PUT /services/s", Some(json!({ "host": "a.test" })))
         .await
@@ -181,7 +181,7 @@ async fn a_route_is_reached_through_its_service_and_the_service_through_its_rout
 
 #[tokio::test]
 async fn putting_the_service_of_a_route_without_one_creates_and_links_it() {
-    let api = Api::new();
+    let api = Api::start();
     api.call("PUT /routes/r", Some(json!({ "paths": ["/"] })))
         .await
         .expect(200);
@@ -198,7 +198,7 @@ async fn putting_the_service_of_a_route_without_one_creates_and_links_it() {
 
 #[tokio::test]
 async fn a_collection_is_paged_and_filtered_by_tags() {
-    let api = Api::new();
+    let api = Api::start();
     for (name, tags) in [
         ("a", json!(["x"])),
         ("b", json!(["x", "y"])),
@@ -251,7 +251,7 @@ async fn a_collection_is_paged_and_filtered_by_tags() {
 
 #[tokio::test]
 async fn a_consumer_is_found_by_custom_id() {
-    let api = Api::new();
+    let api = Api::start();
     api.call("POST /consumers", Some(json!({ "custom_id": "7" })))
         .await
         .expect(201);
@@ -273,7 +273,7 @@ async fn a_consumer_is_found_by_custom_id() {
 
 #[tokio::test]
 async fn the_snis_of_a_certificate_are_written_and_deleted_with_it() {
-    let api = Api::new();
+    let api = Api::start();
     let pair = json!({ "cert": CERTIFICATE, "key": KEY, "snis": ["b.test", "a.test"] });
     let created = api
         .call("POST /certificates", Some(pair.clone()))
@@ -328,7 +328,7 @@ async fn the_snis_of_a_certificate_are_written_and_deleted_with_it() {
 
 #[tokio::test]
 async fn a_trusted_ca_certificate_cannot_be_deleted() {
-    let api = Api::new();
+    let api = Api::start();
     let cert = json!({ "cert": CERTIFICATE });
     let answer = api.call("POST /ca_certificates", Some(cert)).await;
     if answer.status != 201 {
@@ -348,7 +348,7 @@ async fn a_trusted_ca_certificate_cannot_be_deleted() {
 
 #[tokio::test]
 async fn a_target_is_found_by_address_below_its_upstream_only() {
-    let api = Api::new();
+    let api = Api::start();
     api.call("PUT /upstreams/u.test", Some(json!({})))
         .await
         .expect(200);
@@ -398,7 +398,7 @@ async fn a_target_is_found_by_address_below_its_upstream_only() {
 
 #[tokio::test]
 async fn targets_come_newest_first_and_are_paged_by_number() {
-    let api = Api::new();
+    let api = Api::start();
     api.call("PUT /upstreams/u.test", Some(json!({})))
         .await
         .expect(200);
@@ -430,7 +430,7 @@ async fn targets_come_newest_first_and_are_paged_by_number() {
 
 #[tokio::test]
 async fn an_unknown_plugin_is_refused_and_a_patch_of_none_is_not_found() {
-    let api = Api::new();
+    let api = Api::start();
     let refused = api
         .call("POST /plugins", Some(json!({ "name": "x" })))
         .await
@@ -452,7 +452,7 @@ async fn an_unknown_plugin_is_refused_and_a_patch_of_none_is_not_found() {
 
 #[tokio::test]
 async fn a_write_tells_its_version_to_those_who_ask() {
-    let api = Api::new();
+    let api = Api::start();
     let put = |with: bool| {
         let mut put = request("PUT /consumers/a").header("content-type", "application/json");
         if with {

@@ -1,7 +1,14 @@
 //! The Admin and Status APIs as function calls, over a real embedded store in a folder of its own.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a helper of a test fails like a test"
+)]
+
 mod bodies;
 mod connection;
+mod declarative;
 mod entities_and_relations;
 mod pages;
 mod status;
@@ -13,7 +20,7 @@ use admin::node::{
     AddressReport, AvailablePlugin, BalancerReport, Health, Memory, TargetReport, Traffic,
     WeightReport,
 };
-use admin::{NodeInfo, Options, State, TargetHealth};
+use admin::{DeclarativeConfig, NodeInfo, Options, State, TargetHealth};
 use axum::Router;
 use axum::body::Body;
 use http::{HeaderMap, Request, StatusCode};
@@ -61,11 +68,19 @@ impl Answer {
 }
 
 impl Api {
-    pub fn new() -> Self {
+    pub fn start() -> Self {
         Self::with(Options::default())
     }
 
     pub fn with(options: Options) -> Self {
+        Self::build(options, None)
+    }
+
+    pub fn without_database(declarative: Arc<dyn DeclarativeConfig>) -> Self {
+        Self::build(Options::default(), Some(declarative))
+    }
+
+    fn build(options: Options, declarative: Option<Arc<dyn DeclarativeConfig>>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let declarations = entities::for_flavor(entities::RouterFlavor::default());
         let catalog = store::Catalog::new(declarations.all());
@@ -85,7 +100,7 @@ impl Api {
             subschemas,
             node: node.clone(),
             health: node.clone(),
-            declarative: None,
+            declarative,
             clock,
             options: Arc::new(options),
         };

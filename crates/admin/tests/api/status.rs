@@ -11,7 +11,7 @@ async fn status(api: &Api, line: &str) -> Answer {
 
 #[tokio::test]
 async fn the_status_page_counts_connections_and_memory() {
-    let api = Api::new();
+    let api = Api::start();
     let page = status(&api, "GET /status").await.expect(200);
     assert_eq!(page["database"], json!({ "reachable": true }));
     assert_eq!(page["server"]["connections_accepted"], 3);
@@ -40,7 +40,7 @@ async fn the_status_page_counts_connections_and_memory() {
 
 #[tokio::test]
 async fn an_unknown_unit_or_a_negative_scale_is_refused() {
-    let api = Api::new();
+    let api = Api::start();
     let refused = api.call("GET /status?unit=furlong", None).await.expect(400);
     assert_eq!(
         refused["message"],
@@ -52,7 +52,7 @@ async fn an_unknown_unit_or_a_negative_scale_is_refused() {
 
 #[tokio::test]
 async fn a_draining_node_is_not_ready() {
-    let api = Api::new();
+    let api = Api::start();
     assert_eq!(
         status(&api, "GET /status/ready").await.expect(200),
         json!({ "message": "ready" })
@@ -70,7 +70,7 @@ async fn a_draining_node_is_not_ready() {
 
 #[tokio::test]
 async fn metrics_are_text() {
-    let api = Api::new();
+    let api = Api::start();
     let page = status(&api, "GET /metrics").await;
     assert_eq!(
         page.header("content-type"),
@@ -81,7 +81,7 @@ async fn metrics_are_text() {
 
 #[tokio::test]
 async fn the_status_api_changes_nothing_and_calls_no_browser() {
-    let api = Api::new();
+    let api = Api::start();
     for line in ["GET /services", "GET /", "GET /upstreams/u/health"] {
         let answer = status(&api, line).await;
         assert_eq!(answer.status, 404, "{line}");
