@@ -12,6 +12,7 @@ mod least_connections;
 mod policy;
 mod round_robin;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -39,9 +40,9 @@ pub struct Address {
 }
 
 impl Address {
-    /// Whether both mean the same endpoint, whatever its weight.
-    fn is_same_endpoint(&self, other: &Self) -> bool {
-        self.target == other.target && self.host == other.host && self.port == other.port
+    /// What stays the same when the weight changes.
+    fn endpoint(&self) -> (&str, &str, u16) {
+        (&self.target, &self.host, self.port)
     }
 }
 
@@ -117,12 +118,11 @@ impl Balancer {
         now: Instant,
         random: &mut SeededRandom,
     ) -> Self {
-        let old_index = |new: usize| {
-            let new = addresses.get(new)?;
-            self.addresses
-                .iter()
-                .position(|old| old.is_same_endpoint(new))
-        };
+        let old = self.addresses.iter().enumerate();
+        let old: HashMap<_, _> = old
+            .map(|(index, address)| (address.endpoint(), index))
+            .collect();
+        let old_index = |new: usize| old.get(&addresses.get(new)?.endpoint()).copied();
         let weights = || addresses.iter().map(|address| address.weight);
         let state = match (algorithm, &self.state) {
             (Algorithm::LeastConnections, State::LeastConnections(old)) => {
@@ -141,6 +141,14 @@ impl Balancer {
     /// The addresses, in the order of their indices.
     pub fn addresses(&self) -> &[Address] {
         &self.addresses
+    }
+
+    /// Where an address stands, whatever its weight; for a pick that outlived a change of addresses.
+    pub fn index_of(&self, address: &Address) -> Option<usize> {
+        let endpoint = address.endpoint();
+        self.addresses
+            .iter()
+            .position(|own| own.endpoint() == endpoint)
     }
 
     /// Chooses an address for an exchange; `None` if no healthy address has a weight.

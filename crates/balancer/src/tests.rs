@@ -193,6 +193,7 @@ fn counts_and_measurements_survive_a_change_of_addresses() {
     more.reverse();
     let mut new = old.with_addresses(Algorithm::LeastConnections, 1000, more, now, &mut random);
     let picks: HashSet<_> = (0..2).filter_map(|_| new.pick(b"", &All)).collect();
+    assert_eq!(new.index_of(&old.addresses()[0]), Some(2));
     assert_eq!(
         picks,
         HashSet::from([0, 1]),

@@ -17,10 +17,9 @@ use crate::Error;
 
 pub(crate) use evaluate::Trace;
 
-/// Parentheses may not be nested deeper: the parser descends into them.
-const MAX_DEPTH: usize = 64;
-/// No expression may be longer, in bytes; operators of one kind make a tree as deep as there are operators.
-const MAX_LENGTH: usize = 32 << 10;
+/// The declaration of routes has the same limits: the parser needs stack for each operator and parenthesis.
+const MAX_OPERATORS: usize = 1000;
+const MAX_DEPTH: usize = 200;
 
 /// A compiled expression.
 #[derive(Debug)]
@@ -95,24 +94,14 @@ impl Expression {
     }
 }
 
-/// Checks an expression as a route's declaration does: syntax, known fields, operators that fit the types, and
-/// well-formed `http.path.segments.*`.
-///
-/// # Errors
-/// [`Error::Expression`] with the parser's words.
-pub fn validate_expression(text: &str, stream: bool) -> Result<(), Error> {
-    let tree = parse(text, stream)?;
-    check_segments(&tree)
-}
-
 fn parse(text: &str, stream: bool) -> Result<ast::Expression, Error> {
     static HTTP: LazyLock<Schema> = LazyLock::new(|| schema(false));
     static STREAM: LazyLock<Schema> = LazyLock::new(|| schema(true));
     let text = with_destination_port(text);
-    if text.len() > MAX_LENGTH || depth(&text) > MAX_DEPTH {
-        return Err(Error::Expression(
-            "the expression is too long or nested too deeply".to_owned(),
-        ));
+    let operators = text.matches("&&").count() + text.matches("||").count();
+    if operators > MAX_OPERATORS || depth(&text) > MAX_DEPTH {
+        let limits = "the expression has too many operators or is nested too deeply";
+        return Err(Error::Expression(limits.to_owned()));
     }
     let tree =
         atc_router::parser::parse(&text).map_err(|error| Error::Expression(error.to_string()))?;
@@ -166,7 +155,7 @@ fn with_destination_port(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The deepest nesting of parentheses, strings left out of account only where that makes it less.
+/// The deepest nesting of parentheses; those in texts count as well.
 fn depth(text: &str) -> usize {
     let mut depth: usize = 0;
     let mut deepest = 0;
@@ -314,34 +303,5 @@ fn segments(range: &str) -> Option<(usize, usize)> {
             let (first, last) = (first.parse().ok()?, last.parse().ok()?);
             (first < last).then_some((first, last))
         }
-    }
-}
-
-fn check_segments(tree: &ast::Expression) -> Result<(), Error> {
-    match tree {
-        ast::Expression::Predicate(predicate) => {
-            let Some(range) = predicate.lhs.var_name.strip_prefix("http.path.segments.") else {
-                return Ok(());
-            };
-            let plain = |number: &str| number == "0" || !number.starts_with('0');
-            let well_formed = range == "len"
-                || (segments(range).is_some()
-                    && range.bytes().all(|b| b.is_ascii_digit() || b == b'_')
-                    && range.split('_').all(plain));
-            if well_formed {
-                Ok(())
-            } else {
-                Err(Error::Expression(
-                    "illformed http.path.segments.* field".to_owned(),
-                ))
-            }
-        }
-        ast::Expression::Logical(logical) => match &**logical {
-            LogicalExpression::And(left, right) | LogicalExpression::Or(left, right) => {
-                check_segments(left)?;
-                check_segments(right)
-            }
-            LogicalExpression::Not(inner) => check_segments(inner),
-        },
     }
 }

@@ -27,7 +27,6 @@ mod weighted;
 use uuid::Uuid;
 
 pub use error::Error;
-pub use expression::validate_expression;
 pub use matched::{Captures, Match};
 pub use request::{HeaderLines, NoHeaders, Request, Scheme};
 pub use spec::{

@@ -1,0 +1,52 @@
+//! How long a pick takes with 1,000 targets: `cargo bench -p balancer`.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "it prints its figures and may fail loudly"
+)]
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use balancer::{Address, Algorithm, All, Balancer};
+use stdx::SeededRandom;
+
+const TARGETS: u32 = 1000;
+const BATCH: u32 = 20_000;
+const BATCHES: usize = 50;
+
+fn main() {
+    for algorithm in [
+        Algorithm::RoundRobin,
+        Algorithm::ConsistentHashing,
+        Algorithm::LeastConnections,
+        Algorithm::Latency,
+    ] {
+        let addresses = (0..TARGETS).map(|n| Address {
+            target: format!("target-{n}").into(),
+            target_port: 80,
+            host: format!("10.0.{}.{}", n / 250, n % 250).into(),
+            port: 80,
+            weight: 50 + n % 100,
+        });
+        let now = Instant::now();
+        let mut random = SeededRandom::new(1);
+        let slots = 1 << 16;
+        let mut balancer = Balancer::new(algorithm, slots, addresses.collect(), now, &mut random);
+        let keys: Vec<String> = (0..BATCH).map(|n| format!("client-{n}")).collect();
+        let mut batch = || {
+            let start = Instant::now();
+            for key in &keys {
+                let picked = balancer.pick(black_box(key.as_bytes()), &All).unwrap();
+                balancer.release(picked, Some(Duration::from_millis(5)), now);
+            }
+            start.elapsed()
+        };
+        let fastest = (0..BATCHES).map(|_| batch()).min().unwrap();
+        println!(
+            "{algorithm:?}: {:?} a pick and its release",
+            fastest / BATCH
+        );
+    }
+}
