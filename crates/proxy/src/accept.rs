@@ -40,7 +40,7 @@ pub(crate) async fn serve(local: Rc<Local>, mut stream: Stream, flags: Flags) {
     let _active = Held::new(&local.stats, |shard| &shard.active);
     let mut preface = None;
     if flags.proxy_protocol {
-        match proxy_protocol::read(&mut stream, HANDSHAKE).await {
+        match Box::pin(proxy_protocol::read(&mut stream, HANDSHAKE)).await {
             Ok(Header::Proxied { source, .. }) => preface = Some(source),
             Ok(Header::Local) => {}
             Err(error) => {
@@ -49,14 +49,14 @@ pub(crate) async fn serve(local: Rc<Local>, mut stream: Stream, flags: Flags) {
         }
     }
     if flags.tls {
-        stream = match shake_hands(&local, stream, flags.http2).await {
+        stream = match Box::pin(shake_hands(&local, stream, flags.http2)).await {
             Ok(stream) => stream,
             Err(error) => return tracing::debug!(%error, "TLS handshake failed"),
         };
     }
     let peer = Rc::new(Peer::of(&stream, preface, &local.published().settings));
     match stream.tls().and_then(|tls| tls.alpn) {
-        Some(Alpn::Http2) => http2_client::serve(local, stream, peer).await,
+        Some(Alpn::Http2) => Box::pin(http2_client::serve(local, stream, peer)).await,
         _ => http1_client::serve(local, stream, peer, flags.http2 && !flags.tls).await,
     }
 }

@@ -32,14 +32,16 @@ struct Entry {
 }
 
 /// A pick out of an upstream, to be given back when the exchange is over.
+///
+/// It names the address and not its place: the balancer may be replaced while the exchange goes on.
 #[derive(Debug)]
 pub(crate) struct Lease {
     entries: Rc<RefCell<HashMap<Uuid, Entry>>>,
     upstream: Arc<Upstream>,
-    address: usize,
+    address: Address,
     /// Counts in the balancer until it is given back.
     open: bool,
-    tried: Vec<usize>,
+    tried: Vec<Address>,
     began: Instant,
     clock: Arc<dyn stdx::Clock>,
 }
@@ -52,7 +54,7 @@ impl Lease {
 
     /// Notes that the address did not serve.
     pub fn failed(&mut self) {
-        self.tried.push(self.address);
+        self.tried.push(self.address.clone());
         self.release(false);
     }
 
@@ -61,17 +63,16 @@ impl Lease {
             return;
         }
         let now = self.clock.monotonic();
-        if let Some(entry) = self
-            .entries
-            .borrow_mut()
+        let mut entries = self.entries.borrow_mut();
+        let balancer = entries
             .get_mut(&self.upstream.id)
-            .filter(|entry| Arc::ptr_eq(&entry.upstream, &self.upstream))
-        {
-            entry.balancer.release(
-                self.address,
-                answered.then(|| now.saturating_duration_since(self.began)),
-                now,
-            );
+            .map(|entry| &mut entry.balancer);
+        if let Some((balancer, index)) = balancer.and_then(|balancer| {
+            let index = balancer.index_of(&self.address)?;
+            Some((balancer, index))
+        }) {
+            let time = answered.then(|| now.saturating_duration_since(self.began));
+            balancer.release(index, time, now);
         }
     }
 }
@@ -82,9 +83,9 @@ impl Drop for Lease {
     }
 }
 
-struct Tried<'a>(&'a [usize]);
+struct Tried(Vec<usize>);
 
-impl Eligible for Tried<'_> {
+impl Eligible for Tried {
     fn is_healthy(&self, _: usize) -> bool {
         true
     }
@@ -154,28 +155,25 @@ impl Balancers {
             .unwrap_or_default();
         let mut entries = self.0.borrow_mut();
         let entry = entries.get_mut(&upstream.id)?;
-        let index = entry.balancer.pick(key, &Tried(&tried))?;
-        let address = entry.balancer.addresses().get(index)?;
-        let ip: IpAddr = address
-            .host
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .parse()
-            .ok()?;
+        let places = tried
+            .iter()
+            .filter_map(|address| entry.balancer.index_of(address));
+        let places = Tried(places.collect());
+        let index = entry.balancer.pick(key, &places)?;
+        let address = entry.balancer.addresses().get(index)?.clone();
+        let bare = address.host.trim_start_matches('[').trim_end_matches(']');
+        let socket = SocketAddr::new(bare.parse::<IpAddr>().ok()?, address.port);
+        let name = (*address.target).into();
         let lease = Lease {
             entries: self.0.clone(),
             upstream: entry.upstream.clone(),
-            address: index,
+            address,
             open: true,
             tried,
             began: worker.clock.monotonic(),
             clock: worker.clock.clone(),
         };
-        Some((
-            lease,
-            SocketAddr::new(ip, address.port),
-            (*address.target).into(),
-        ))
+        Some((lease, socket, name))
     }
 
     /// Forgets upstreams that are gone.

@@ -208,13 +208,11 @@ impl Exchange {
             &self.published.settings,
             &self.id,
         );
-        // The connection can only go on if what is left of the request is known to be out of the way.
         if let Client::Http1(client) = client {
-            self.keep_alive = self.keep_alive && client.drain_body().await;
+            self.keep_alive &= client.can_drain_body();
         }
         match response::reply(self, client, reply).await {
-            Ok(()) if self.keep_alive => Fate::KeepAlive,
-            Ok(()) => Fate::Close,
+            Ok(()) => self.settle(client).await,
             Err(_) => Fate::Abort,
         }
     }

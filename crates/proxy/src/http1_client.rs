@@ -32,6 +32,9 @@ pub(crate) struct Http1Client {
     worker: Rc<Local>,
 }
 
+/// The most of an unwanted body that is taken for the sake of the connection.
+const MOST_DRAINED: u64 = 256 << 10;
+
 /// What came over a connection.
 enum Next {
     Request(RequestHead),
@@ -49,17 +52,17 @@ pub(crate) async fn serve(worker: Rc<Local>, stream: Stream, peer: Rc<Peer>, sni
     loop {
         let head = match client.next(sniff && requests == 0, requests > 0).await {
             Next::Request(head) => head,
-            Next::Http2 => return client.become_http2(peer).await,
+            Next::Http2 => return Box::pin(client.become_http2(peer)).await,
             Next::Closed => return,
             Next::Invalid(error) => {
-                client.refuse(error).await;
-                return client.linger().await;
+                Box::pin(client.refuse(error)).await;
+                return Box::pin(client.linger()).await;
             }
         };
         requests += 1;
         let limit = worker.published().settings.limits.keepalive_requests;
         let last = requests >= limit || worker.is_draining();
-        // Perf: boxed, so that a waiting connection does not hold the room of an exchange.
+        // Perf: boxed as all that is rare, so that a waiting connection holds no room for it.
         let exchange = Box::pin(exchange::serve(
             worker.clone(),
             peer.clone(),
@@ -69,7 +72,7 @@ pub(crate) async fn serve(worker: Rc<Local>, stream: Stream, peer: Rc<Peer>, sni
         ));
         match exchange.await {
             Fate::KeepAlive => {}
-            Fate::Close => return client.linger().await,
+            Fate::Close => return Box::pin(client.linger()).await,
             Fate::Abort => return,
         }
         client.release();
@@ -245,26 +248,39 @@ impl Http1Client {
         }
     }
 
-    /// Takes what is left of a request body, if that is little, so that the connection can go on.
+    /// Whether what is left of the request body may be little enough to be taken and thrown away. It is not if the
+    /// client waits to be asked for it: it may then send it or not.
+    pub fn can_drain_body(&self) -> bool {
+        self.body.is_done()
+            || (!self.expects_continue
+                && self
+                    .body
+                    .remaining()
+                    .is_none_or(|left| left <= MOST_DRAINED))
+    }
+
+    /// Takes what is left of the request body, if that is little, so that the connection can go on.
     pub async fn drain_body(&mut self) -> bool {
-        const MOST: usize = 256 << 10;
         const TIME: Duration = Duration::from_secs(5);
-        let mut drained = 0;
-        let mut all = async |client: &mut Self| {
-            while drained < MOST {
-                match std::future::poll_fn(|cx| client.poll_body(cx)).await {
-                    Ok(Some(piece)) => drained += piece.len(),
+        if self.body.is_done() {
+            return true;
+        }
+        if !self.can_drain_body() {
+            return false;
+        }
+        let slot = self.worker.deadlines.slot();
+        let drained = async {
+            let mut drained = 0;
+            while drained < MOST_DRAINED {
+                match std::future::poll_fn(|cx| self.poll_body(cx)).await {
+                    Ok(Some(piece)) => drained += piece.len() as u64,
                     Ok(None) => return true,
                     Err(_) => return false,
                 }
             }
             false
         };
-        if self.body.is_done() {
-            return true;
-        }
-        let slot = self.worker.deadlines.slot();
-        slot.within(TIME, all(self)).await.unwrap_or(false)
+        slot.within(TIME, drained).await.unwrap_or(false)
     }
 
     /// Answers bytes that are no request.
