@@ -135,3 +135,187 @@ fn the_counters_tell_what_happens() {
     );
     assert_eq!(gateway.shared.stats().statuses(), [(200, 1), (400, 1)]);
 }
+
+fn with_limits(upstream: &Upstream, change: impl FnOnce(&mut proxy::settings::Limits)) -> Gateway {
+    let mut settings = proxy::DataPlaneSettings::default();
+    change(&mut settings.limits);
+    let changes = crate::support::service_and_route(
+        upstream.address,
+        serde_json::json!({}),
+        serde_json::json!({}),
+    );
+    Gateway::with(changes, settings, |_| {})
+}
+
+#[test]
+fn a_head_that_trickles_in_has_one_deadline_for_all_of_it() {
+    let gateway = with_limits(&Upstream::ok(), |limits| {
+        limits.header_timeout = Duration::from_millis(100)
+    });
+    let mut client = gateway.connect();
+    client.send("GET /x HTTP/1.1\r\nHost: h\r\n");
+    let bytes = std::io::Write::by_ref(&mut client.0)
+        .try_clone()
+        .expect("a clone");
+    let dripping = std::thread::spawn(move || {
+        let mut bytes = bytes;
+        while std::io::Write::write_all(&mut bytes, b"X: 1\r\n").is_ok() {
+            std::thread::yield_now();
+        }
+    });
+    client.rest();
+    dripping.join().expect("the end of the drip");
+}
+
+#[test]
+fn an_idle_connection_is_closed_after_its_time() {
+    let gateway = with_limits(&Upstream::ok(), |limits| {
+        limits.keepalive_timeout = Duration::from_millis(60)
+    });
+    let mut client = gateway.connect();
+    client.send("GET /x HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_eq!(
+        header(&client.until("\r\n\r\nok"), "Connection"),
+        Some("keep-alive")
+    );
+    assert_eq!(client.rest(), "");
+}
+
+#[test]
+fn a_connection_ends_after_its_number_of_requests() {
+    let gateway = with_limits(&Upstream::ok(), |limits| limits.keepalive_requests = 2);
+    let mut client = gateway.connect();
+    client.send("GET /x HTTP/1.1\r\nHost: h\r\n\r\nGET /x HTTP/1.1\r\nHost: h\r\n\r\nGET /x HTTP/1.1\r\nHost: h\r\n\r\n");
+    let answer = client.rest();
+    assert_eq!(
+        (
+            answer.matches("200 OK").count(),
+            answer.matches("Connection: close").count()
+        ),
+        (2, 1)
+    );
+}
+
+#[test]
+fn a_client_that_stops_in_its_body_is_told() {
+    let gateway = with_limits(&Upstream::ok(), |limits| {
+        limits.body_timeout = Duration::from_millis(60)
+    });
+    let answer = gateway.exchange("POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhel");
+    assert_eq!(
+        (status(&answer), header(&answer, "Connection")),
+        (408, Some("close"))
+    );
+}
+
+#[test]
+fn a_client_that_goes_away_takes_its_request_along() {
+    let (gone, wait) = std::sync::mpsc::channel();
+    let gone = std::sync::Mutex::new(gone);
+    let upstream = Upstream::behaving(move |_, stream, next| {
+        next(stream);
+        // The gateway closes while no answer was sent.
+        let end = std::io::Read::read(stream, &mut [0]).unwrap_or(0);
+        let _ = gone.lock().expect("a lock").send(end);
+    });
+    let gateway = Gateway::to(&upstream);
+    let mut client = gateway.connect();
+    client.send("GET /x HTTP/1.1\r\nHost: h\r\n\r\n");
+    eventually("the upstream has the request", || {
+        upstream.requests().len() == 1
+    });
+    drop(client);
+    assert_eq!(wait.recv_timeout(Duration::from_secs(20)), Ok(0));
+    eventually("the exchange is counted", || {
+        gateway.shared.stats().statuses() == [(499, 1)]
+    });
+}
+
+#[test]
+fn the_proxy_protocol_names_the_client() {
+    let upstream = Upstream::ok();
+    let settings = proxy::DataPlaneSettings {
+        trusted_ips: vec!["127.0.0.0/8".parse().expect("a network")],
+        real_ip_header: proxy::settings::RealIpHeader::ProxyProtocol,
+        ..Default::default()
+    };
+    let changes = crate::support::service_and_route(
+        upstream.address,
+        serde_json::json!({}),
+        serde_json::json!({}),
+    );
+    let gateway = Gateway::with(changes, settings, |spec| spec.proxy_protocol = true);
+    gateway.exchange("PROXY TCP4 203.0.113.9 127.0.0.1 5000 80\r\nGET /x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    assert_eq!(
+        header(&upstream.request(), "X-Real-IP"),
+        Some("203.0.113.9")
+    );
+    assert_eq!(
+        gateway.exchange("GET /x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"),
+        ""
+    );
+}
+
+#[test]
+fn a_published_snapshot_serves_the_next_request_of_an_open_connection() {
+    let upstream = Upstream::ok();
+    let gateway = Gateway::serving(vec![]);
+    let mut client = gateway.connect();
+    client.send("GET /x HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_eq!(status(&client.until("\"\n}")), 404);
+    let changes = crate::support::service_and_route(
+        upstream.address,
+        serde_json::json!({}),
+        serde_json::json!({}),
+    );
+    gateway.shared.publish(crate::support::snapshot(changes));
+    client.send("GET /x HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_eq!(status(&client.until("\r\n\r\nok")), 200);
+}
+
+#[test]
+fn every_exchange_has_its_line_in_the_access_log() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("access.log");
+    let log =
+        proxy::access_log::AccessLog::open(&path, proxy::access_log::Format::Kong).expect("a log");
+    let gateway = Gateway::to(&Upstream::ok());
+    gateway
+        .shared
+        .configure(proxy::DataPlaneSettings::default(), Some(log));
+    let answer = gateway.exchange("GET /x?y=1 HTTP/1.1\r\nHost: h\r\nUser-Agent: test\r\nAuthorization: Basic YWxpY2U6cHc=\r\nConnection: close\r\n\r\n");
+    let id = header(&answer, "X-Kong-Request-Id").expect("an id");
+    let end = format!("] \"GET /x?y=1 HTTP/1.1\" 200 2 \"-\" \"test\" kong_request_id: \"{id}\"\n");
+    let read = || std::fs::read_to_string(&path).unwrap_or_default();
+    eventually("the line is written", || read().ends_with(&end));
+    assert!(read().starts_with("127.0.0.1 - alice ["));
+}
+
+#[test]
+fn where_a_request_went_is_told_to_who_may_ask() {
+    let upstream = Upstream::ok();
+    for (allowed, expected) in [
+        (true, Some("00000000-0000-0000-0000-000000000002")),
+        (false, None),
+    ] {
+        let settings = proxy::DataPlaneSettings {
+            debug_header: allowed,
+            ..Default::default()
+        };
+        let changes = crate::support::service_and_route(
+            upstream.address,
+            serde_json::json!({"name": "s"}),
+            serde_json::json!({}),
+        );
+        let gateway = Gateway::with(changes, settings, |_| {});
+        let answer = gateway
+            .exchange("GET /x HTTP/1.1\r\nHost: h\r\nKong-Debug: 1\r\nConnection: close\r\n\r\n");
+        assert_eq!(
+            (
+                header(&answer, "Kong-Route-Id"),
+                header(&answer, "Kong-Service-Name")
+            ),
+            (expected, expected.map(|_| "s"))
+        );
+    }
+}
