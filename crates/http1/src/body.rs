@@ -54,7 +54,8 @@ pub struct BodyDecoder {
 enum State {
     Done,
     Length(u64),
-    Chunked(Chunked),
+    /// Boxed, because a decoder lives as long as its connection and most have no chunks.
+    Chunked(Box<Chunked>),
     UntilClose,
 }
 
@@ -64,7 +65,7 @@ impl BodyDecoder {
         let state = match framing {
             Framing::None | Framing::Length(0) => State::Done,
             Framing::Length(length) => State::Length(length),
-            Framing::Chunked => State::Chunked(Chunked::new(limits)),
+            Framing::Chunked => State::Chunked(Box::new(Chunked::new(limits))),
             Framing::UntilClose => State::UntilClose,
         };
         BodyDecoder {

@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::headers::{Headers, Index};
 use crate::known::Known;
 use crate::lines::{Cursor, Limits};
+use crate::token::TOKEN;
 
 /// The fields that are not taken from a trailer section, because they frame, route or authenticate the message.
 const NOT_IN_TRAILERS: u64 = PROTECTED
@@ -204,7 +205,7 @@ impl Chunked {
         };
         let mut cursor = Cursor::default();
         let mut index = Box::new(Index::default());
-        match cursor.read_headers(&block, &limits, &mut index, |_, _, _| Ok(())) {
+        match cursor.read_headers(&block, &TOKEN, &limits, &mut index, |_, _, _| Ok(())) {
             Ok(true) => {}
             Ok(false) | Err(_) => return Err(Error::Trailer),
         }

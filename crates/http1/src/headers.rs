@@ -78,6 +78,7 @@ impl Index {
     }
 
     /// Adds a received line, all offsets counted from the start of the block.
+    #[inline(always)]
     pub(crate) fn push_received(
         &mut self,
         line: (usize, usize),
@@ -102,6 +103,7 @@ impl Index {
         self.push(line);
     }
 
+    #[inline(always)]
     fn push(&mut self, line: Line) {
         let position = self.lines.len() as u16;
         if line.known != Known::Other {
@@ -138,7 +140,28 @@ impl Index {
         buffer.get(line.value_start as usize..line.value_end as usize)
     }
 
+    /// Checks a line and writes it into the edits.
+    fn edit(
+        &mut self,
+        known: Known,
+        name: &[u8],
+        canonical: bool,
+        value: &[u8],
+    ) -> Result<Line, Error> {
+        if !canonical && (!is_token(name) || name.len() > u16::MAX as usize) {
+            return Err(Error::InvalidName);
+        }
+        if !is_value(value) || value.len() > MAX_EDITS {
+            return Err(Error::InvalidValue);
+        }
+        if self.edits.len() >= MAX_EDITS {
+            return Err(Error::HeadTooLarge);
+        }
+        Ok(self.write_edit(known, name, canonical, value))
+    }
+
     /// Writes a line into the edits; `canonical` tells that `name` is the usual way to write a known name.
+    #[inline(always)]
     fn write_edit(&mut self, known: Known, name: &[u8], canonical: bool, value: &[u8]) -> Line {
         let start = self.edits.len();
         if canonical {
@@ -300,14 +323,25 @@ impl Headers {
     ///
     /// Errors when the name is no token, when the value could end the line, or when there are 65 thousand lines.
     pub fn append(&mut self, name: impl Name, value: impl AsRef<[u8]>) -> Result<(), Error> {
-        let value = value.as_ref();
-        check(&name, value)?;
-        if self.index.lines.len() >= MAX_LINES || self.index.edits.len() >= MAX_EDITS {
+        self.append_line(
+            name.known(),
+            name.text(),
+            name.is_canonical(),
+            value.as_ref(),
+        )
+    }
+
+    fn append_line(
+        &mut self,
+        known: Known,
+        text: &[u8],
+        canonical: bool,
+        value: &[u8],
+    ) -> Result<(), Error> {
+        if self.index.lines.len() >= MAX_LINES {
             return Err(Error::TooManyHeaders);
         }
-        let line = self
-            .index
-            .write_edit(name.known(), name.text(), name.is_canonical(), value);
+        let line = self.index.edit(known, text, canonical, value)?;
         self.index.push(line);
         Ok(())
     }
@@ -316,20 +350,25 @@ impl Headers {
     ///
     /// Errors as [`Headers::append`].
     pub fn set(&mut self, name: impl Name, value: impl AsRef<[u8]>) -> Result<(), Error> {
-        let (known, text, value) = (name.known(), name.text(), value.as_ref());
-        let Some(first) = self.first(known, text) else {
-            return self.append(name, value);
-        };
-        check(&name, value)?;
-        if self.index.edits.len() >= MAX_EDITS {
-            return Err(Error::HeadTooLarge);
+        let (known, text, canonical) = (name.known(), name.text(), name.is_canonical());
+        match self.first(known, text) {
+            None => self.append_line(known, text, canonical, value.as_ref()),
+            Some(first) => self.replace_line(first, known, text, canonical, value.as_ref()),
         }
+    }
+
+    fn replace_line(
+        &mut self,
+        first: usize,
+        known: Known,
+        text: &[u8],
+        canonical: bool,
+        value: &[u8],
+    ) -> Result<(), Error> {
+        let line = self.index.edit(known, text, canonical, value)?;
         if known == Known::Other || self.index.repeated & known.bit() != 0 {
             self.remove_from(first + 1, known, text);
         }
-        let line = self
-            .index
-            .write_edit(known, text, name.is_canonical(), value);
         self.index.lines[first] = line;
         Ok(())
     }
@@ -428,15 +467,4 @@ impl std::fmt::Debug for Headers {
             )
             .finish()
     }
-}
-
-fn check(name: &impl Name, value: &[u8]) -> Result<(), Error> {
-    let text = name.text();
-    if !name.is_canonical() && (!is_token(text) || text.len() > u16::MAX as usize) {
-        return Err(Error::InvalidName);
-    }
-    if !is_value(value) || value.len() > MAX_EDITS {
-        return Err(Error::InvalidValue);
-    }
-    Ok(())
 }

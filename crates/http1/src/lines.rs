@@ -5,7 +5,7 @@ use memchr::memchr;
 use crate::error::Error;
 use crate::headers::{Index, MAX_LINES};
 use crate::known::Known;
-use crate::token::{token_len, value_len};
+use crate::token::{NameBytes, name_len, value_len};
 
 /// How large a head may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,11 +117,12 @@ impl Cursor {
     /// Reads header lines into the index, and tells `note` the name, the value with and the value without the blanks
     /// around it. Gives whether the empty line behind them was reached.
     ///
-    /// Compat: a line whose name has a character outside tokens is left out, and a line without a colon has an empty
+    /// Compat: a line whose name has a character besides `names` is left out, and a line without a colon has an empty
     /// value, as in nginx. A line that starts with a blank (a folded one) or has one before the colon is refused.
     pub fn read_headers(
         &mut self,
         input: &[u8],
+        names: &NameBytes,
         limits: &Limits,
         index: &mut Index,
         mut note: impl FnMut(Known, &[u8], &[u8]) -> Result<(), Error>,
@@ -135,7 +136,7 @@ impl Cursor {
         }
         let mut at = self.at;
         loop {
-            let scanned = match scan(window, at) {
+            let scanned = match scan(window, at, names) {
                 Ok(scanned) => scanned,
                 Err(error) => return self.refuse(error, input, at, limits),
             };
@@ -215,8 +216,9 @@ const NOTED: u64 = Known::Connection.bit()
     | Known::TransferEncoding.bit();
 
 /// Finds the parts of the line that starts at `start`.
-fn scan(window: &[u8], start: usize) -> Result<Scanned, Error> {
-    let name_len = token_len(window.get(start..).unwrap_or_default());
+#[inline(always)]
+fn scan(window: &[u8], start: usize, names: &NameBytes) -> Result<Scanned, Error> {
+    let name_len = name_len(window.get(start..).unwrap_or_default(), names);
     let after = start + name_len;
     let raw_start = match window.get(after) {
         Some(b':') if name_len > 0 => after + 1,
@@ -235,6 +237,7 @@ fn scan(window: &[u8], start: usize) -> Result<Scanned, Error> {
 }
 
 /// Finds the start of the line behind one whose content ends at `end`; nothing if that is not complete.
+#[inline(always)]
 fn line_end(window: &[u8], end: usize) -> Result<Option<usize>, Error> {
     match window.get(end..).unwrap_or_default() {
         [b'\r', b'\n', ..] => Ok(Some(end + 2)),
@@ -244,7 +247,7 @@ fn line_end(window: &[u8], end: usize) -> Result<Option<usize>, Error> {
     }
 }
 
-/// Finds the parts of a line whose first `name_len` bytes are a token without a colon behind it.
+/// Finds the parts of a line whose first `name_len` bytes may be in a name and have no colon behind them.
 #[cold]
 fn scan_odd(window: &[u8], start: usize, name_len: usize) -> Result<Scanned, Error> {
     let line = window.get(start..).unwrap_or_default();
@@ -275,19 +278,23 @@ fn scan_odd(window: &[u8], start: usize, name_len: usize) -> Result<Scanned, Err
 }
 
 /// Puts a line into the index; gives its name and where its value is.
+#[inline(always)]
 fn push(input: &[u8], start: usize, line: &Line, index: &mut Index) -> (Known, (usize, usize)) {
     let name = &input[start..start + line.name_len];
     let known = Known::of(name);
     let value = trim_range(input, line.raw);
-    if line.next - line.raw.1 == 2 && line.raw.0 > start + line.name_len {
+    let is_regular =
+        line.next - line.raw.1 == 2 && line.raw.0 > start + line.name_len && value.1 == line.raw.1;
+    if is_regular {
         index.push_received((start, line.next), line.name_len, value, known);
     } else {
-        // A line that ends with a line feed alone, or has no colon, is written anew.
+        // A line that ends with blanks or with a line feed alone, or has no colon, is written anew.
         index.push_edited(known, name, &input[value.0..value.1]);
     }
     (known, value)
 }
 
+#[inline(always)]
 fn trim_range(input: &[u8], (mut start, mut end): (usize, usize)) -> (usize, usize) {
     while start < end && is_blank(input[start]) {
         start += 1;

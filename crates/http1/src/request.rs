@@ -12,7 +12,7 @@ use crate::known::Known;
 use crate::lines::{Cursor, Limits, Next, Span};
 use crate::method::Method;
 use crate::target::{self, Target};
-use crate::token::{decimal, is_target, list};
+use crate::token::{PLAIN, decimal, is_target, list};
 use crate::version::Version;
 use crate::write::write_framing;
 
@@ -89,7 +89,10 @@ impl RequestParser {
         let index = self.index.get_or_insert_with(|| pool.take_index());
         let facts = &mut self.facts;
         let note = |known, raw: &[u8], value: &[u8]| facts.read(known, raw, value);
-        if !self.cursor.read_headers(input, &self.limits, index, note)? {
+        if !self
+            .cursor
+            .read_headers(input, &PLAIN, &self.limits, index, note)?
+        {
             return Ok(None);
         }
         self.finish(input, pool).map(Some)

@@ -11,7 +11,7 @@ use crate::known::Known;
 use crate::lines::{Cursor, Limits, Next, Span};
 use crate::method::Method;
 use crate::reason::standard_reason;
-use crate::token::{decimal, is_value};
+use crate::token::{TOKEN, decimal, is_value};
 use crate::version::Version;
 use crate::write::write_framing;
 
@@ -69,7 +69,10 @@ impl ResponseParser {
         let index = self.index.get_or_insert_with(|| pool.take_index());
         let facts = &mut self.facts;
         let note = |known, raw: &[u8], value: &[u8]| facts.read(known, raw, value);
-        if !self.cursor.read_headers(input, &self.limits, index, note)? {
+        if !self
+            .cursor
+            .read_headers(input, &TOKEN, &self.limits, index, note)?
+        {
             return Ok(None);
         }
         self.finish(input, pool).map(Some)

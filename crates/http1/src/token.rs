@@ -3,16 +3,22 @@
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGHS: u64 = 0x8080_8080_8080_8080;
 
-const IS_TOKEN: [bool; 256] = token_bytes();
+/// The bytes that may be in a name.
+pub(crate) type NameBytes = [bool; 256];
 
-const fn token_bytes() -> [bool; 256] {
+/// The characters of a token (RFC 9110 section 5.6.2).
+pub(crate) static TOKEN: NameBytes = name_bytes(b"!#$%&'*+-.^_`|~");
+
+/// Letters, digits, dashes and underscores: names that mean the same to every reader.
+pub(crate) static PLAIN: NameBytes = name_bytes(b"-_");
+
+const fn name_bytes(marks: &[u8]) -> NameBytes {
     let mut table = [false; 256];
     let mut byte = 0;
     while byte < 256 {
         table[byte] = (byte as u8).is_ascii_alphanumeric();
         byte += 1;
     }
-    let marks = b"!#$%&'*+-.^_`|~";
     let mut at = 0;
     while at < marks.len() {
         table[marks[at] as usize] = true;
@@ -21,25 +27,26 @@ const fn token_bytes() -> [bool; 256] {
     table
 }
 
-/// The number of bytes at the start that are characters of a token (RFC 9110 section 5.6.2).
+/// The number of bytes at the start that may be in a name.
 // Perf: four bytes at a time (benches/heads.rs).
-pub(crate) fn token_len(bytes: &[u8]) -> usize {
-    let is_token = |byte: &u8| IS_TOKEN[*byte as usize];
+#[inline(always)]
+pub(crate) fn name_len(bytes: &[u8], allowed: &NameBytes) -> usize {
+    let allowed = |byte: &u8| allowed[*byte as usize];
     let (chunks, _) = bytes.as_chunks::<4>();
     let whole = chunks
         .iter()
-        .position(|[a, b, c, d]| !(is_token(a) & is_token(b) & is_token(c) & is_token(d)));
+        .position(|[a, b, c, d]| !(allowed(a) & allowed(b) & allowed(c) & allowed(d)));
     let start = 4 * whole.unwrap_or(chunks.len());
     start
         + bytes[start..]
             .iter()
-            .position(|byte| !is_token(byte))
+            .position(|byte| !allowed(byte))
             .unwrap_or(bytes.len() - start)
 }
 
 /// Whether the bytes are a token.
 pub(crate) fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && token_len(bytes) == bytes.len()
+    !bytes.is_empty() && name_len(bytes, &TOKEN) == bytes.len()
 }
 
 /// Whether a byte is 0x7f or below `FIRST`.
@@ -122,6 +129,7 @@ pub(crate) fn is_target(bytes: &[u8]) -> bool {
 
 /// The number of bytes at the start that can be part of a header value.
 // Perf: this finds the end of the line and checks it in one go, sixteen bytes at a time (benches/heads.rs).
+#[inline(always)]
 pub(crate) fn value_len(bytes: &[u8]) -> usize {
     let controls = |chunk: &[u8]| match <[u8; 8]>::try_from(chunk) {
         Ok(chunk) => {

@@ -22,7 +22,7 @@ const HEADERS: &[&str] = &[
     "X-Empty:",
     "User-Agent: é",
     "X_u: 1",
-    "X!~: 1",
+    "X-1: 1",
 ];
 const BODIES: &[(&str, &str)] = &[
     ("", ""),

@@ -230,10 +230,18 @@ fn refuses_control_characters_in_values() {
 }
 
 #[test]
-fn leaves_out_lines_whose_names_are_no_tokens() {
+fn leaves_out_lines_whose_names_have_unusual_characters() {
     forwards(
-        "GET / HTTP/1.1\r\nHost: h\r\nX@A: 1\r\nX(b): 2\r\nXé: 3\r\n[Content-Length]: 4\r\nX!a: 5\r\nX~c$: 6\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost: h\r\nX!a: 5\r\nX~c$: 6\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: h\r\nX@A: 1\r\nX(b): 2\r\nXé: 3\r\n[Content-Length]: 4\r\nX!a: 5\r\nX~c$: 6\r\nX.d: 7\r\n_x-2: 8\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: h\r\n_x-2: 8\r\n\r\n",
+    );
+}
+
+#[test]
+fn drops_blanks_around_values_only_where_they_would_matter() {
+    forwards(
+        "GET / HTTP/1.1\r\nHost: h\r\nX-A:   1\r\nX-B: 2 \t\r\nX-C:3\r\nX-D: \r\nX-E:\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: h\r\nX-A:   1\r\nX-B: 2\r\nX-C:3\r\nX-D: \r\nX-E:\r\n\r\n",
     );
 }
 

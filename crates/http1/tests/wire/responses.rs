@@ -33,6 +33,14 @@ fn keeps_reason_order_case_and_duplicates() {
 }
 
 #[test]
+fn keeps_unusual_names_and_drops_blanks_behind_values() {
+    forwards(
+        "HTTP/1.1 200 OK\r\nServer: mock \r\nX!a: 1\r\nX.b: 2\r\nX@c: 3\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nServer: mock\r\nX!a: 1\r\nX.b: 2\r\nContent-Length: 0\r\n\r\n",
+    );
+}
+
+#[test]
 fn refuses_a_length_beside_a_coding() {
     refuses(
         "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
