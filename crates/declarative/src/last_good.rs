@@ -7,7 +7,6 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use schema::Record;
-use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use store::Catalog;
 
@@ -31,24 +30,26 @@ pub enum Error {
 /// # Errors
 /// Only those of the file system; then the old file is untouched.
 pub fn save(path: &Path, config: &Config) -> Result<(), Error> {
-    let records: Vec<_> = config
-        .records
-        .iter()
-        .map(|(entity, record)| json!([entity, record]))
-        .collect();
-    let body = json!({ "hash": config.hash, "records": records }).to_string();
+    let body = serialize(config).map_err(io::Error::from)?;
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    writeln!(file, "{MAGIC}{}", checksum(body.as_bytes()))?;
-    file.write_all(body.as_bytes())?;
+    writeln!(file, "{MAGIC}{}", checksum(&body))?;
+    file.write_all(&body)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     // The new name is on the disk once the folder is.
     fs::File::open(folder)?.sync_all()?;
     Ok(())
+}
+
+/// A line with the hash, then all pairs of entity and record as JSON.
+fn serialize(config: &Config) -> Result<Vec<u8>, serde_json::Error> {
+    let mut body = format!("{}\n", config.hash).into_bytes();
+    serde_json::to_writer(&mut body, &config.records)?;
+    Ok(body)
 }
 
 /// Reads the file back, `None` if there is none.
@@ -61,39 +62,32 @@ pub fn load(path: &Path, catalog: &Catalog) -> Result<Option<Config>, Error> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    let mut parts = text.splitn(2, |byte| *byte == b'\n');
-    let head = parts.next().and_then(|head| std::str::from_utf8(head).ok());
+    let (head, body) = split_line(&text).ok_or(Error::Damaged("no header"))?;
     let sum = head
-        .and_then(|head| head.strip_prefix(MAGIC))
+        .strip_prefix(MAGIC)
         .ok_or(Error::Damaged("no header"))?;
-    let body = parts.next().ok_or(Error::Damaged("no content"))?;
     if checksum(body) != sum {
         return Err(Error::Damaged("the checksum differs"));
     }
-    let body: Value = serde_json::from_slice(body).map_err(|_| Error::Damaged("no JSON"))?;
-    let hash = body["hash"].as_str().ok_or(Error::Damaged("no hash"))?;
-    let rows = body["records"]
-        .as_array()
-        .ok_or(Error::Damaged("no records"))?;
-    let mut records = Vec::with_capacity(rows.len());
-    for row in rows {
-        records.push(read_row(row, catalog)?);
-    }
+    let (hash, records) = split_line(body).ok_or(Error::Damaged("no hash"))?;
+    let records: Vec<(String, Record)> =
+        serde_json::from_slice(records).map_err(|_| Error::Damaged("no records"))?;
+    let known = |(entity, record): (String, Record)| match catalog.get(&entity) {
+        Some(schema) => Ok((schema.name, record)),
+        None => Err(Error::UnknownEntity(entity)),
+    };
     Ok(Some(Config {
-        records,
+        records: records.into_iter().map(known).collect::<Result<_, _>>()?,
         hash: hash.to_owned(),
         warnings: Vec::new(),
     }))
 }
 
-fn read_row(row: &Value, catalog: &Catalog) -> Result<(&'static str, Record), Error> {
-    let (Some(entity), Some(record)) = (row[0].as_str(), row[1].as_object()) else {
-        return Err(Error::Damaged("no record"));
-    };
-    let schema = catalog
-        .get(entity)
-        .ok_or_else(|| Error::UnknownEntity(entity.to_owned()))?;
-    Ok((schema.name, record.clone()))
+/// The first line as text, and what follows it.
+fn split_line(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let end = bytes.iter().position(|byte| *byte == b'\n')?;
+    let line = std::str::from_utf8(&bytes[..end]).ok()?;
+    Some((line, &bytes[end + 1..]))
 }
 
 fn checksum(bytes: &[u8]) -> String {

@@ -253,7 +253,8 @@ fn connect(path: &Path) -> Result<Connection, Error> {
     prepare(&connection).map_err(database_error)?;
     connection
         .execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864;",
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+             PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -32768;",
         )
         .map_err(database_error)?;
     Ok(connection)

@@ -20,7 +20,7 @@ CREATE TABLE IF NOT EXISTS schema_versions (
     applied_at INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS changes (
-    version INTEGER PRIMARY KEY AUTOINCREMENT,
+    version INTEGER PRIMARY KEY,
     entity TEXT NOT NULL,
     entity_id TEXT NOT NULL,
     operation TEXT NOT NULL
@@ -86,8 +86,8 @@ fn declarations(tables: &[Table], catalog: &Catalog) -> String {
     let mut lines = Vec::new();
     for table in tables {
         lines.push(create(table, catalog));
-        lines.extend(table.indexes().into_iter().map(|(_, sql)| sql));
-        lines.extend(table.triggers().into_iter().map(|(_, sql)| sql));
+        lines.extend(table.indexes());
+        lines.extend(table.triggers());
     }
     lines.join(";\n")
 }
@@ -121,13 +121,18 @@ fn apply(
             transaction.execute(&sql, [])?;
         }
     }
-    for (name, sql) in table.indexes() {
-        transaction.execute(&format!("DROP INDEX IF EXISTS {}", quoted(&name)), [])?;
-        transaction.execute(&sql, [])?;
+    let outdated: Vec<(String, String)> = transaction
+        .prepare(
+            "SELECT type, name FROM sqlite_schema \
+             WHERE tbl_name = ?1 AND type IN ('index', 'trigger') AND sql IS NOT NULL",
+        )?
+        .query_map([table.schema.name], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    for (kind, name) in outdated {
+        transaction.execute(&format!("DROP {kind} {}", quoted(&name)), [])?;
     }
-    for (name, sql) in table.triggers() {
-        transaction.execute(&format!("DROP TRIGGER IF EXISTS {}", quoted(&name)), [])?;
-        transaction.execute(&sql, [])?;
+    for sql in table.indexes().iter().chain(&table.triggers()) {
+        transaction.execute(sql, [])?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, params};
 use stdx::Clock;
 use store::{Error, Version};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
@@ -22,6 +22,9 @@ pub(crate) struct Job {
 
 /// Jobs that share a transaction at most.
 const MAX_BATCH: usize = 256;
+
+/// Operations after which the page cache is given back.
+const LARGE_BATCH: usize = 1000;
 
 /// How often an idle writer looks for commits of other processes and for expired rows.
 const IDLE: Duration = Duration::from_millis(500);
@@ -68,6 +71,10 @@ impl Writer {
             .map(|job| (job.operations, (job.reply, job.permit)))
             .unzip();
         let results = self.transaction(&operations, now);
+        if operations.iter().map(Vec::len).sum::<usize>() >= LARGE_BATCH {
+            // An import fills the cache, which nothing needs afterwards; if it stays, it only costs memory.
+            let _ = self.connection.execute_batch("PRAGMA shrink_memory");
+        }
         if let Ok(version) = newest(&self.connection) {
             self.newest.send_if_modified(|seen| {
                 let grew = *seen < version;
@@ -150,12 +157,11 @@ fn apply_one(
     applied
 }
 
-/// The version of the newest event.
+/// The version of the newest event, which the change log always keeps.
 pub(crate) fn newest(connection: &Connection) -> Result<Version, Error> {
-    let sql = "SELECT seq FROM sqlite_sequence WHERE name = 'changes'";
     let version: Option<i64> = connection
-        .prepare_cached(sql)
-        .and_then(|mut statement| statement.query_row([], |row| row.get(0)).optional())
+        .prepare_cached("SELECT max(version) FROM changes")
+        .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
         .map_err(database_error)?;
     Ok(version_of(version.unwrap_or(0)))
 }
@@ -178,7 +184,7 @@ fn trim(connection: &Connection, keep: u64) -> Result<(), Error> {
     if newest.saturating_sub(oldest) < keep.saturating_mul(2) {
         return Ok(());
     }
-    let last = i64::try_from(newest.saturating_sub(keep)).unwrap_or(0);
+    let last = i64::try_from(newest.saturating_sub(keep.max(1))).unwrap_or(0);
     connection
         .execute("DELETE FROM changes WHERE version <= ?1", params![last])
         .map_err(database_error)?;
