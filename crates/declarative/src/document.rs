@@ -16,7 +16,7 @@ use crate::{Config, Context, Errors};
 const MAX_TEXT: usize = 512 << 20;
 
 /// Nodes and bytes that aliases may add.
-const ALLOWANCE: usize = 16 << 20;
+const ALLOWANCE: usize = 1 << 20;
 
 /// How a text is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
