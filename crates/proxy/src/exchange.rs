@@ -21,7 +21,7 @@ use crate::request_id::RequestId;
 use crate::routing::Chosen;
 use crate::settings::RealIpHeader;
 use crate::stats::Held;
-use crate::{client_address, forward, grpc, panics, response};
+use crate::{client_address, forward, grpc, own_answer, panics, response_body, response_head};
 
 /// What becomes of the client's connection after an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,8 +129,8 @@ impl Exchange {
         if answer.head.status() == 101 {
             return self.tunnel(client, answer, &service).await;
         }
-        response::edit_head(self, &mut answer.head)?;
-        response::send(self, client, answer, service.read_timeout).await
+        response_head::edit(self, &mut answer.head)?;
+        response_body::send(self, client, answer, service.read_timeout).await
     }
 
     /// The client's address, from the connection or from those whom we trust to say.
@@ -211,7 +211,7 @@ impl Exchange {
         if let Client::Http1(client) = client {
             self.keep_alive &= client.can_drain_body();
         }
-        match response::reply(self, client, reply).await {
+        match own_answer::send(self, client, reply).await {
             Ok(()) => self.settle(client).await,
             Err(_) => Fate::Abort,
         }
@@ -383,12 +383,12 @@ pub(crate) async fn refuse(
         &id,
     );
     let status = reply.status;
-    let bytes = response::write_own(
+    let bytes = own_answer::write_http1(
         worker,
         &published,
         &reply,
         &id,
-        &response::Stamp::at_once(),
+        &own_answer::Stamp::at_once(),
         false,
         !is_head,
     );
@@ -413,13 +413,13 @@ pub(crate) async fn refuse_stream(
     );
     worker.stats.answered(reply.status);
     // Nobody is left to be told when this fails.
-    let _ = response::send_own(
+    let _ = own_answer::send_http2(
         worker,
         &published,
         &mut client.answer,
         reply,
         &id,
-        &response::Stamp::at_once(),
+        &own_answer::Stamp::at_once(),
         false,
     )
     .await;

@@ -24,7 +24,7 @@ use crate::http1_client::Http1Client;
 use crate::http2_client::{AnswerStream, RequestStream, to_headers, to_map};
 use crate::local::Local;
 use crate::request_body::{FileReader, Reading, RequestBody};
-use crate::response;
+use crate::response_head;
 use crate::target::Picked;
 use crate::wire::Outgoing;
 
@@ -313,7 +313,7 @@ async fn download(
     };
     let mut head = ResponseHead::new(parts.status.as_u16(), framing);
     head.headers = to_headers(&parts.headers);
-    response::edit_head(exchange, &mut head)?;
+    response_head::edit(exchange, &mut head)?;
     let announced = if length.is_none() && empty {
         Framing::None
     } else {

@@ -14,7 +14,7 @@ use crate::client::Client;
 use crate::error::Error;
 use crate::exchange::Exchange;
 use crate::forward::Answer;
-use crate::response;
+use crate::response_head;
 use crate::wire;
 
 /// The most that waits in one direction; a sender that is faster has to wait.
@@ -38,7 +38,7 @@ impl Exchange {
             .upgrade()
             .ok_or(Error::Response(http1::Error::StatusLine))?
             .to_vec();
-        response::edit_head(self, &mut head)?;
+        response_head::edit(self, &mut head)?;
         let mut out = BytesMut::new();
         head.write(Framing::None, Connection::Upgrade(&protocol), &mut out)
             .map_err(Error::Response)?;

@@ -1,0 +1,209 @@
+//! Answers of the gateway itself on their way to the client.
+
+use std::io::{IoSlice, Write as _};
+
+use bytes::Bytes;
+use http1::{Framing, Known, Method, ResponseHead};
+
+use crate::client::Client;
+use crate::error::Error;
+use crate::exchange::Exchange;
+use crate::http2_client::AnswerStream;
+use crate::latency::{Decimal, Latency};
+use crate::local::Local;
+use crate::published::Published;
+use crate::reply::Reply;
+use crate::request_id::RequestId;
+
+/// Sends an answer of ours.
+pub(crate) async fn send(
+    exchange: &mut Exchange,
+    client: &mut Client<'_>,
+    mut reply: Reply,
+) -> Result<(), Error> {
+    let times = Latency::of(exchange);
+    let status = reply.status;
+    let debug = exchange.debug_lines().into_iter();
+    reply
+        .headers
+        .extend(debug.map(|(name, value)| (name, value.into())));
+    let stamp = Stamp {
+        proxied: exchange.forwarded.is_some(),
+        times,
+        upstream_status: exchange.forwarded.map(|_| status),
+    };
+    exchange.status = Some(status);
+    let is_head = *exchange.head.method() == Method::Head;
+    if !is_head {
+        exchange.body_bytes = reply.body.len() as u64;
+    }
+    match client {
+        Client::Http1(client) => {
+            let bytes = write_http1(
+                &exchange.worker,
+                &exchange.published,
+                &reply,
+                &exchange.id,
+                &stamp,
+                exchange.keep_alive,
+                !is_head,
+            );
+            client.write(&mut [IoSlice::new(&bytes)]).await
+        }
+        Client::Http2(client) => {
+            send_http2(
+                &exchange.worker,
+                &exchange.published,
+                &mut client.answer,
+                reply,
+                &exchange.id,
+                &stamp,
+                is_head,
+            )
+            .await
+        }
+    }
+}
+
+/// What an answer of ours says about the exchange.
+pub(crate) struct Stamp {
+    proxied: bool,
+    times: Latency,
+    upstream_status: Option<u16>,
+}
+
+impl Stamp {
+    /// For an answer to what never became an exchange.
+    pub fn at_once() -> Self {
+        Self {
+            proxied: false,
+            times: Latency {
+                proxy: 0,
+                upstream: 0,
+                total: 0,
+            },
+            upstream_status: None,
+        }
+    }
+
+    fn headers(
+        &self,
+        published: &Published,
+        id: &RequestId,
+        mut add: impl FnMut(&'static str, &[u8]),
+    ) {
+        let enabled = published.settings.headers;
+        let token = &published.settings.server_token;
+        if self.proxied {
+            if let Some(status) = self.upstream_status.filter(|_| enabled.upstream_status) {
+                add(
+                    "X-Kong-Upstream-Status",
+                    Decimal::new(status.into()).as_ref(),
+                );
+            }
+            if enabled.upstream_latency {
+                add(
+                    "X-Kong-Upstream-Latency",
+                    Decimal::new(self.times.upstream).as_ref(),
+                );
+            }
+            if enabled.proxy_latency {
+                add(
+                    "X-Kong-Proxy-Latency",
+                    Decimal::new(self.times.proxy).as_ref(),
+                );
+            }
+            if enabled.via {
+                add("Via", &[b"1.1 ", &token[..]].concat());
+            }
+        } else if enabled.response_latency {
+            add(
+                "X-Kong-Response-Latency",
+                Decimal::new(self.times.total).as_ref(),
+            );
+        }
+        if enabled.server {
+            add("Server", token);
+        }
+        if enabled.request_id {
+            add("X-Kong-Request-Id", id.as_bytes());
+        }
+    }
+}
+
+/// An answer of ours in HTTP/1's form.
+pub(crate) fn write_http1(
+    worker: &Local,
+    published: &Published,
+    reply: &Reply,
+    id: &RequestId,
+    stamp: &Stamp,
+    keep_alive: bool,
+    with_body: bool,
+) -> Vec<u8> {
+    let mut out = Vec::with_capacity(512 + reply.body.len());
+    // Writing to a Vec cannot fail.
+    let _ = write!(
+        out,
+        "HTTP/1.1 {} {}\r\nDate: ",
+        reply.status,
+        crate::reply::reason(reply.status)
+    );
+    worker.moment.write_http_date(&mut out);
+    let _ = write!(
+        out,
+        "\r\nContent-Length: {}\r\nConnection: {}\r\n",
+        reply.body.len(),
+        if keep_alive { "keep-alive" } else { "close" }
+    );
+    let mut line = |name: &str, value: &[u8]| {
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b": ");
+        // What comes from the client (the host of a redirect) was checked when it was read; this is the second lock.
+        out.extend(
+            value
+                .iter()
+                .filter(|byte| !matches!(byte, b'\r' | b'\n' | 0)),
+        );
+        out.extend_from_slice(b"\r\n");
+    };
+    for (name, value) in &reply.headers {
+        line(name, value.as_bytes());
+    }
+    stamp.headers(published, id, &mut line);
+    out.extend_from_slice(b"\r\n");
+    if with_body {
+        out.extend_from_slice(&reply.body);
+    }
+    out
+}
+
+/// An answer of ours over HTTP/2.
+pub(crate) async fn send_http2(
+    worker: &Local,
+    published: &Published,
+    client: &mut AnswerStream,
+    reply: Reply,
+    id: &RequestId,
+    stamp: &Stamp,
+    is_head: bool,
+) -> Result<(), Error> {
+    let mut head = ResponseHead::new(reply.status, Framing::Length(reply.body.len() as u64));
+    let mut date = Vec::new();
+    worker.moment.write_http_date(&mut date);
+    // Every value is ours or was checked when it was read; one that is refused here is left out.
+    let _ = head.headers.append(Known::Date, date);
+    for (name, value) in &reply.headers {
+        let _ = head.headers.append(*name, value.as_bytes());
+    }
+    stamp.headers(published, id, |name, value| {
+        let _ = head.headers.append(name, value);
+    });
+    let end = is_head || reply.body.is_empty();
+    client.begin(&head, Framing::Length(reply.body.len() as u64), end)?;
+    if end {
+        Ok(())
+    } else {
+        client.data(Bytes::from(reply.body), true).await
+    }
+}

@@ -1,0 +1,254 @@
+//! Phase *response body*: the upstream's answer on its way to the client, as fast as both of them allow.
+
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http1::{BodyEncoder, Connection, Framing, ResponseHead, Version};
+
+use crate::client::Client;
+use crate::error::Error;
+use crate::exchange::Exchange;
+use crate::forward::Answer;
+use crate::http1_client::Http1Client;
+use crate::http2_client::AnswerStream;
+use crate::upstream::Http1Body;
+use crate::wire::Outgoing;
+
+/// What a buffering route reads ahead of a slow client.
+const READ_AHEAD: usize = 256 << 10;
+/// Sends an upstream's answer to the client.
+pub(crate) async fn send(
+    exchange: &mut Exchange,
+    client: &mut Client<'_>,
+    answer: Answer,
+    read_timeout: Duration,
+) -> Result<(), Error> {
+    let Answer {
+        head,
+        upstream,
+        uploaded,
+    } = answer;
+    let mut body = upstream.body(&head, exchange.head.method());
+    if !uploaded {
+        body.spoil();
+        exchange.keep_alive = false;
+    }
+    match client {
+        Client::Http1(client) => send_http1(exchange, client, head, body, read_timeout).await,
+        Client::Http2(client) => {
+            send_http2(exchange, &mut client.answer, head, body, read_timeout).await
+        }
+    }
+}
+
+async fn send_http1(
+    exchange: &mut Exchange,
+    client: &mut Http1Client,
+    head: ResponseHead,
+    mut body: Http1Body,
+    read_timeout: Duration,
+) -> Result<(), Error> {
+    let method = exchange.head.method();
+    let old = exchange.head.version() == Version::Http10;
+    let (announced, framing) = match head.framing(method) {
+        Framing::None if old && head.announced(method) == Framing::Chunked => {
+            (Framing::None, Framing::None)
+        }
+        Framing::None => (head.announced(method), Framing::None),
+        Framing::Length(length) => (Framing::Length(length), Framing::Length(length)),
+        Framing::Chunked | Framing::UntilClose if old => (Framing::UntilClose, Framing::UntilClose),
+        Framing::Chunked | Framing::UntilClose => (Framing::Chunked, Framing::Chunked),
+    };
+    exchange.keep_alive &= framing != Framing::UntilClose;
+    let connection = if exchange.keep_alive {
+        Connection::KeepAlive
+    } else {
+        Connection::Close
+    };
+    let mut out = Outgoing::default();
+    let status = head.status();
+    {
+        let mut scratch = exchange.worker.scratch.borrow_mut();
+        head.write(announced, connection, &mut scratch)
+            .map_err(|_| Error::Internal("a response head that cannot be written"))?;
+        out.push(scratch.split().freeze());
+    }
+    let ahead = if exchange.chosen()?.route.response_buffering && !exchange.unbuffered {
+        READ_AHEAD
+    } else {
+        0
+    };
+    // Perf: frees the read buffer, so that the body can be read into it from its start.
+    head.recycle(&exchange.worker.buffers);
+    let mut relay = Relay {
+        encoder: BodyEncoder::new(framing),
+        out,
+        sent: 0,
+        ended: false,
+    };
+    relay.gather(&mut body)?;
+    exchange.status = Some(status);
+    let send_timeout = exchange.published.settings.limits.send_timeout;
+    let relayed = loop {
+        let limit = if relay.out.is_empty() {
+            read_timeout
+        } else {
+            send_timeout
+        };
+        match exchange
+            .slot
+            .within(
+                limit,
+                std::future::poll_fn(|cx| relay.poll(client, &mut body, ahead, cx)),
+            )
+            .await
+        {
+            Ok(Ok(true)) => break Ok(()),
+            Ok(Ok(false)) => {}
+            Ok(Err(error)) => break Err(error),
+            Err(_) if relay.out.is_empty() => break Err(Error::Truncated),
+            Err(_) => break Err(Error::ClientStalled),
+        }
+    };
+    exchange.body_bytes = relay.sent;
+    relayed?;
+    body.finish(&exchange.worker);
+    Ok(())
+}
+
+/// An answer on its way from an HTTP/1 upstream to an HTTP/1 client.
+struct Relay {
+    encoder: BodyEncoder,
+    out: Outgoing,
+    /// Bytes of payload.
+    sent: u64,
+    ended: bool,
+}
+
+impl Relay {
+    /// Queues what has arrived of the body, as one chunk if the client gets chunks.
+    fn gather(&mut self, body: &mut Http1Body) -> Result<(), Error> {
+        let cannot = |_| Error::Truncated;
+        let first = match body.arrived()? {
+            Some(Some(first)) => first,
+            Some(None) => return self.end(body),
+            None => return Ok(()),
+        };
+        let mut length = first.len();
+        // Perf: the usual case is one piece, which needs no list.
+        let mut more: Vec<Bytes> = Vec::new();
+        while let Some(next) = body.arrived()? {
+            let Some(piece) = next else {
+                self.ended = true;
+                break;
+            };
+            length += piece.len();
+            more.push(piece);
+        }
+        let frame = self.encoder.frame(length).map_err(cannot)?;
+        if !frame.before().is_empty() {
+            self.out.push(Bytes::copy_from_slice(frame.before()));
+        }
+        self.out.push(first);
+        for piece in more {
+            self.out.push(piece);
+        }
+        self.out.push(Bytes::from_static(frame.after()));
+        self.sent += length as u64;
+        if self.ended { self.end(body) } else { Ok(()) }
+    }
+
+    fn end(&mut self, body: &mut Http1Body) -> Result<(), Error> {
+        self.ended = true;
+        let mut end = BytesMut::new();
+        self.encoder
+            .finish(body.take_trailers().as_ref(), &mut end)
+            .map_err(|_| Error::Truncated)?;
+        self.out.push(end.freeze());
+        Ok(())
+    }
+
+    /// Makes one step; true when all is written.
+    fn poll(
+        &mut self,
+        client: &mut Http1Client,
+        body: &mut Http1Body,
+        ahead: usize,
+        cx: &mut std::task::Context<'_>,
+    ) -> Poll<Result<bool, Error>> {
+        let written = self.out.poll_write(&mut client.stream, cx);
+        if let Poll::Ready(written) = written {
+            if let Err(error) = written {
+                return Poll::Ready(Err(Error::ClientGone(error)));
+            }
+            if self.ended {
+                return Poll::Ready(Ok(true));
+            }
+        } else if self.ended || self.out.waiting() >= ahead {
+            return Poll::Pending;
+        }
+        match body.poll_read(cx) {
+            Poll::Ready(Ok(more)) => {
+                let gathered = if more {
+                    self.gather(body)
+                } else {
+                    self.end(body)
+                };
+                Poll::Ready(gathered.map(|()| false))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+async fn send_http2(
+    exchange: &mut Exchange,
+    client: &mut AnswerStream,
+    head: ResponseHead,
+    mut body: Http1Body,
+    read_timeout: Duration,
+) -> Result<(), Error> {
+    let method = exchange.head.method();
+    let (framing, announced) = (head.framing(method), head.announced(method));
+    let empty = matches!(framing, Framing::None | Framing::Length(0));
+    let status = head.status();
+    client.begin(&head, if empty { announced } else { framing }, empty)?;
+    head.recycle(&exchange.worker.buffers);
+    exchange.status = Some(status);
+    let send_timeout = exchange.published.settings.limits.send_timeout;
+    let mut ended = empty;
+    while !ended {
+        match body.arrived()? {
+            Some(Some(piece)) => {
+                exchange.body_bytes += piece.len() as u64;
+                ended = body.is_done();
+                exchange
+                    .slot
+                    .within(send_timeout, client.data(piece, ended))
+                    .await
+                    .unwrap_or(Err(Error::ClientStalled))?;
+            }
+            Some(None) => {
+                let trailers = body.take_trailers();
+                client.finish(trailers.as_ref()).await?;
+                ended = true;
+            }
+            None => {
+                let more = std::future::poll_fn(|cx| body.poll_read(cx));
+                if !exchange
+                    .slot
+                    .within(read_timeout, more)
+                    .await
+                    .unwrap_or(Err(Error::Truncated))?
+                {
+                    client.finish(None).await?;
+                    ended = true;
+                }
+            }
+        }
+    }
+    body.finish(&exchange.worker);
+    Ok(())
+}
