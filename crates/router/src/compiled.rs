@@ -241,16 +241,13 @@ fn compile_regexes(paths: &[&str]) -> Result<PathPlace, Error> {
                 known[..shared].to_vec()
             }
         });
-        patterns.push(PathPattern::Regex(pattern::compile(&pattern)?));
+        patterns.push(Arc::new(PathPattern::compile(&pattern)?));
     }
-    let pattern = match <[PathPattern; 1]>::try_from(patterns) {
-        Ok([only]) => only,
-        Err(patterns) => PathPattern::Several(patterns),
+    let pattern = match patterns.as_slice() {
+        [only] => only.clone(),
+        _ => Arc::new(PathPattern::Several(patterns)),
     };
-    Ok((
-        start.unwrap_or_default().into(),
-        PathRule::Pattern(Arc::new(pattern)),
-    ))
+    Ok((start.unwrap_or_default().into(), PathRule::Pattern(pattern)))
 }
 
 fn places(hosts: &[(HostKey, Option<Port>)], paths: Vec<PathPlace>) -> Vec<Place> {
@@ -273,23 +270,19 @@ fn places(hosts: &[(HostKey, Option<Port>)], paths: Vec<PathPlace>) -> Vec<Place
 
 /// One rule instead of many, found under the empty key.
 fn together(paths: Vec<PathPlace>) -> Vec<PathPlace> {
-    let prefixes = paths.iter().filter_map(|(key, rule)| match rule {
-        PathRule::Prefix => std::str::from_utf8(key)
-            .ok()
-            .map(|prefix| PathPattern::Long(prefix.into())),
-        PathRule::Pattern(pattern) => match &**pattern {
-            PathPattern::Long(prefix) => Some(PathPattern::Long(prefix.clone())),
-            PathPattern::Regex(regex) => Some(PathPattern::Regex(regex.clone())),
-            PathPattern::Several(_) | PathPattern::WithRest(_) => None,
-        },
+    let pattern = |(key, rule): &PathPlace| match rule {
+        PathRule::Prefix => {
+            let prefix = std::str::from_utf8(key).ok()?;
+            Some(Arc::new(PathPattern::Long(prefix.into())))
+        }
+        PathRule::Pattern(pattern) => Some(pattern.clone()),
         PathRule::None => None,
-    });
-    let all: Vec<_> = prefixes.collect();
-    if all.len() < paths.len() {
-        return paths;
+    };
+    match paths.iter().map(pattern).collect() {
+        Some(all) => vec![(
+            Box::default(),
+            PathRule::Pattern(Arc::new(PathPattern::Several(all))),
+        )],
+        None => paths,
     }
-    vec![(
-        Box::default(),
-        PathRule::Pattern(Arc::new(PathPattern::Several(all))),
-    )]
 }

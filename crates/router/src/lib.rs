@@ -134,51 +134,48 @@ impl<T: Routable + Clone> Router<T> {
 impl<T: Routable + Clone> Order<T> {
     fn apply(&mut self, change: &Change<T>) -> Result<(), Rejected> {
         match self {
-            Self::Weighted(weighted) => {
-                let compile = |route: &T| compiled(route, weighted.compile(route.spec()));
-                let (before, after) = compile_both(change, compile)?;
-                if let Some(before) = before {
-                    weighted.remove(&before);
-                }
-                if let Some((after, route)) = after {
-                    weighted.insert(after, route);
-                }
-            }
-            Self::Traditional(traditional) => {
-                let compile = |route: &T| compiled(route, traditional::compile(route.spec()));
-                let (before, after) = compile_both(change, compile)?;
-                if let Some(before) = before {
-                    traditional.remove(&before);
-                }
-                if let Some((after, route)) = after {
-                    traditional.insert(after, route);
-                }
-            }
+            Self::Weighted(weighted) => apply(weighted, change),
+            Self::Traditional(traditional) => apply(traditional, change),
         }
-        Ok(())
     }
 }
 
-fn compiled<T: Routable, C>(route: &T, result: Result<C, Error>) -> Result<C, Rejected> {
-    result.map_err(|error| Rejected {
-        id: route.spec().id,
-        error,
-    })
+/// An order that entries can be put into and taken out of.
+trait Entries<T> {
+    /// One entry, ready to be put in, or to find the one to take out.
+    type Compiled;
+
+    fn compile(&self, spec: &RouteSpec) -> Result<Vec<Self::Compiled>, Error>;
+    fn insert(&mut self, compiled: Vec<Self::Compiled>, route: &T);
+    fn remove(&mut self, compiled: &[Self::Compiled]);
 }
 
-type Both<'c, T, C> = (Option<C>, Option<(C, &'c T)>);
-
-/// Compiles the new form before anything is taken out. A form that never compiled was never put in.
-fn compile_both<T, C>(
-    change: &Change<T>,
-    compile: impl Fn(&T) -> Result<C, Rejected>,
-) -> Result<Both<'_, T, C>, Rejected> {
-    let after = match &change.after {
-        Some(route) => Some((compile(route)?, route)),
-        None => None,
+/// The new form is compiled before anything is taken out.
+fn apply<T: Routable, O: Entries<T>>(order: &mut O, change: &Change<T>) -> Result<(), Rejected> {
+    let compile = |route: &T| {
+        order.compile(route.spec()).map_err(|error| Rejected {
+            id: route.spec().id,
+            error,
+        })
     };
-    let before = change.before.as_ref().and_then(|route| compile(route).ok());
-    Ok((before, after))
+    let after = change.after.as_ref().map(compile).transpose()?;
+    match (&change.before, &change.after, &after) {
+        // Only what comes with the route has changed, so that one compilation does for both.
+        (Some(before), Some(route), Some(after)) if before.spec() == route.spec() => {
+            order.remove(after)
+        }
+        (Some(before), ..) => {
+            // What does not compile was never put in.
+            if let Ok(before) = order.compile(before.spec()) {
+                order.remove(&before);
+            }
+        }
+        (None, ..) => {}
+    }
+    if let (Some(after), Some(route)) = (after, &change.after) {
+        order.insert(after, route);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -20,7 +20,8 @@ use crate::host::{Port, parse_port};
 use crate::index::{Entry, Found};
 use crate::matched::{Captures, Match};
 use crate::request::{Request, Scheme};
-use crate::spec::Routable;
+use crate::spec::{Routable, RouteSpec};
+use crate::{Entries, Error};
 
 use category::Category;
 use compiled::Rank;
@@ -43,15 +44,14 @@ impl<T> Clone for Traditional<T> {
     }
 }
 
-impl<T: Routable + Clone> Traditional<T> {
-    pub(crate) fn new() -> Self {
-        Self {
-            categories: Vec::new(),
-            hits: Hits::default(),
-        }
+impl<T: Routable + Clone> Entries<T> for Traditional<T> {
+    type Compiled = Compiled;
+
+    fn compile(&self, spec: &RouteSpec) -> Result<Vec<Compiled>, Error> {
+        compile(spec)
     }
 
-    pub(crate) fn insert(&mut self, compiled: Vec<Compiled>, route: &T) {
+    fn insert(&mut self, compiled: Vec<Compiled>, route: &T) {
         for mut compiled in compiled {
             let attributes = compiled.attributes;
             let at = self
@@ -77,7 +77,7 @@ impl<T: Routable + Clone> Traditional<T> {
         }
     }
 
-    pub(crate) fn remove(&mut self, compiled: &[Compiled]) {
+    fn remove(&mut self, compiled: &[Compiled]) {
         for compiled in compiled {
             self.hits.remove(compiled);
             for category in &mut self.categories {
@@ -87,6 +87,15 @@ impl<T: Routable + Clone> Traditional<T> {
             }
         }
         self.categories.retain(|category| !category.is_empty());
+    }
+}
+
+impl<T: Routable + Clone> Traditional<T> {
+    pub(crate) fn new() -> Self {
+        Self {
+            categories: Vec::new(),
+            hits: Hits::default(),
+        }
     }
 
     pub(crate) fn find(&self, request: &Request<'_>) -> Option<Match<'_, T>> {

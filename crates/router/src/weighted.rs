@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::Error;
 use crate::compiled::{Compiled, compile};
 use crate::conditions::Normal;
 use crate::expression::Trace;
@@ -12,6 +11,7 @@ use crate::matched::{Captures, Match};
 use crate::priority::Rank;
 use crate::request::Request;
 use crate::spec::{Routable, RouteSpec};
+use crate::{Entries, Error};
 
 /// Routes in the order of their priorities.
 #[derive(Debug)]
@@ -32,20 +32,14 @@ impl<T> Clone for Weighted<T> {
     }
 }
 
-impl<T: Routable + Clone> Weighted<T> {
-    pub(crate) fn new(compares_protocols: bool) -> Self {
-        Self {
-            index: Index::new(0),
-            compares_protocols,
-            path_readers: 0,
-        }
-    }
+impl<T: Routable + Clone> Entries<T> for Weighted<T> {
+    type Compiled = Compiled;
 
-    pub(crate) fn compile(&self, spec: &RouteSpec) -> Result<Vec<Compiled>, Error> {
+    fn compile(&self, spec: &RouteSpec) -> Result<Vec<Compiled>, Error> {
         compile(spec, self.compares_protocols)
     }
 
-    pub(crate) fn insert(&mut self, compiled: Vec<Compiled>, route: &T) {
+    fn insert(&mut self, compiled: Vec<Compiled>, route: &T) {
         for Compiled {
             rank,
             conditions,
@@ -63,12 +57,22 @@ impl<T: Routable + Clone> Weighted<T> {
         }
     }
 
-    pub(crate) fn remove(&mut self, compiled: &[Compiled]) {
+    fn remove(&mut self, compiled: &[Compiled]) {
         for entry in compiled {
             self.path_readers = self
                 .path_readers
                 .saturating_sub(usize::from(entry.reads_path));
             self.index.remove(entry.rank, &entry.places);
+        }
+    }
+}
+
+impl<T: Routable + Clone> Weighted<T> {
+    pub(crate) fn new(compares_protocols: bool) -> Self {
+        Self {
+            index: Index::new(0),
+            compares_protocols,
+            path_readers: 0,
         }
     }
 

@@ -325,3 +325,40 @@ fn very_long_prefixes_are_compared_to_their_end() {
     assert_eq!(found(&router, &get("h", &format!("{long}/z"))), Some(2));
     assert_eq!(found(&router, &get("h", &long[..600])), None);
 }
+
+#[test]
+fn many_hosts_with_many_paths_match_in_every_combination() {
+    let hosts: Vec<String> = (10..50).map(|n| format!("h{n}.test")).collect();
+    let paths: Vec<String> = (10..50).map(|n| format!("/p{n}")).collect();
+    let as_text = |list: &[String]| -> Vec<Box<str>> {
+        list.iter().map(|text| text.as_str().into()).collect()
+    };
+    let mut wide = route(1);
+    wide.0.hosts = as_text(&hosts).into();
+    wide.0.paths = as_text(&paths).into();
+    let router = router(COMPATIBLE, &[wide, route(2).hosts(&["h10.test"])]);
+    let request = get("h49.test", "/p37/x");
+    let found_wide = router.find(&request).unwrap();
+    assert_eq!(
+        (found_wide.route.id.as_u128(), found_wide.matched_len()),
+        (1, Some(4))
+    );
+    assert_eq!(found(&router, &get("h10.test", "/p99")), Some(2));
+    assert_eq!(found(&router, &get("h11.test", "/p99")), None);
+}
+
+#[test]
+fn an_expression_that_is_plain_text_is_an_exact_path_or_a_prefix() {
+    let router = router(
+        COMPATIBLE,
+        &[route(1).paths(&["~/exact$"]), route(2).paths(&["~/pre"])],
+    );
+    for (path, expected) in [
+        ("/exact", Some(1)),
+        ("/exact/", None),
+        ("/prefix", Some(2)),
+        ("/x/pre", None),
+    ] {
+        assert_eq!(found(&router, &get("h", path)), expected, "{path}");
+    }
+}

@@ -36,6 +36,8 @@ const PATHS: &[&str] = &[
     "~/b$",
     "~/a/b|/b",
     "~/(?i)A/b",
+    "~/a/b$",
+    "~/a$",
 ];
 const METHODS: &[&str] = &["GET", "POST", "PUT"];
 const SNIS: &[&str] = &["a.test", "b.test.", "*.test", "a.*"];
