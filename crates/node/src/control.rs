@@ -110,7 +110,11 @@ async fn serve(
     let peer = stream.peer_addr().clone();
     let router = Router::new().fallback(move |request: Request| answer(api, peer, request));
     let stop = async move { wait_for_stop(&mut stopped).await };
-    admin::serve_connection(stream, router, admin::Limits::default(), stop).await;
+    let limits = admin::Limits {
+        http2: spec.http2,
+        ..admin::Limits::default()
+    };
+    admin::serve_connection(stream, router, limits, stop).await;
 }
 
 /// Resolves when the server is told to stop, or is gone.

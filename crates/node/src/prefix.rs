@@ -1,11 +1,14 @@
 //! The node's working folder: its parts, its identity, and the lock that says who runs here.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use config::Settings;
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
 use uuid::Uuid;
 
 use crate::Error;
@@ -78,39 +81,45 @@ impl Prefix {
     pub fn claim(&self) -> Result<Claim, Error> {
         let path = self.0.join(PID_FILE);
         let failed = |source| Error::file("write", &path, source);
-        let mut options = OpenOptions::new();
-        let mut file = options
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(Error::AlreadyRunning(self.0.clone()));
+        loop {
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(false);
+            let mut file = options.open(&path).map_err(failed)?;
+            match fcntl(&file, FcntlArg::F_OFD_SETLK(&whole_file())) {
+                Ok(_) => {}
+                Err(Errno::EAGAIN | Errno::EACCES) => {
+                    return Err(Error::AlreadyRunning(self.0.clone()));
+                }
+                Err(errno) => return Err(failed(errno.into())),
             }
-            Err(TryLockError::Error(source)) => return Err(failed(source)),
+            if !is_at(&file, &path) {
+                // The node before removed the file between the opening and the locking.
+                continue;
+            }
+            file.set_len(0).map_err(failed)?;
+            writeln!(file, "{}", std::process::id()).map_err(failed)?;
+            file.sync_data().map_err(failed)?;
+            return Ok(Claim {
+                path,
+                _locked: file,
+            });
         }
-        file.set_len(0).map_err(failed)?;
-        writeln!(file, "{}", std::process::id()).map_err(failed)?;
-        file.sync_data().map_err(failed)?;
-        Ok(Claim {
-            path,
-            _locked: file,
-        })
     }
 
     /// The process that runs here, if any. A pid file that nobody holds is left from a crash and does not count.
     pub fn running(&self) -> Option<i32> {
-        let mut file = File::open(self.0.join(PID_FILE)).ok()?;
-        match file.try_lock_shared() {
-            Err(TryLockError::WouldBlock) => {}
-            _ => return None,
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(self.0.join(PID_FILE))
+            .ok()?;
+        let mut lock = whole_file();
+        // This asks whether the lock could be had and never takes it, so that it disturbs no node that starts.
+        fcntl(&file, FcntlArg::F_OFD_GETLK(&mut lock)).ok()?;
+        if i32::from(lock.l_type) == libc::F_UNLCK {
+            return None;
         }
         let mut text = String::new();
-        file.rewind().ok()?;
         file.read_to_string(&mut text).ok()?;
         text.trim().parse().ok().filter(|pid| *pid > 0)
     }
@@ -127,6 +136,26 @@ impl Prefix {
     /// The file of [`Self::write_record`], if it was written.
     pub fn record(&self) -> Option<PathBuf> {
         Some(self.0.join(RECORD)).filter(|path| path.exists())
+    }
+}
+
+/// A lock on all of a file, for its writer alone. It belongs to the open file and ends with it, however it ends.
+fn whole_file() -> libc::flock {
+    libc::flock {
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    }
+}
+
+/// Whether a path leads to this open file.
+fn is_at(file: &File, path: &Path) -> bool {
+    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(open), Ok(there)) => identity(open) == identity(there),
+        _ => false,
     }
 }
 

@@ -11,6 +11,9 @@ use crate::Error;
 /// Long enough for every request that was meant to end.
 const PATIENCE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
+/// How often workers that finish are looked at.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// All workers with their sockets.
 pub struct Workers {
     shared: Arc<Shared>,
@@ -90,13 +93,21 @@ impl Workers {
             .unwrap_or_default()
     }
 
-    /// Accepts nothing more, and returns when every request in flight is answered.
+    /// Accepts nothing more, and returns when every request in flight is answered. Dropping the future changes nothing.
     pub async fn finish(&mut self) {
         self.sockets = None;
         for worker in &self.workers {
             worker.drain(PATIENCE);
         }
-        self.join().await;
+        let mut look = tokio::time::interval(LOOK);
+        while !self
+            .workers
+            .iter()
+            .chain(&self.leaving)
+            .all(Worker::is_finished)
+        {
+            look.tick().await;
+        }
     }
 
     /// Ends all workers, whatever they do.
