@@ -3,6 +3,7 @@
 mod behaviour;
 mod differential;
 mod expressions;
+mod hostile;
 mod naive;
 mod order;
 mod paths;
