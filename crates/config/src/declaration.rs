@@ -25,7 +25,7 @@ pub enum Kind {
     Size,
     /// A time such as `60`, `500ms`, `15m`, `1d`.
     Duration,
-    /// A file or folder; a relative one starts at the prefix.
+    /// A file or folder.
     Path,
 }
 

@@ -80,7 +80,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, Error> {
 
     let mut problems = Vec::new();
     let explicit: BTreeSet<String> = given.keys().cloned().collect();
-    let warnings = warnings(unknown, &explicit);
+    let warnings = warnings(unknown, &given);
     forward_aliases(&mut given);
     let references = dereference(&mut given, &sources.environment, &mut problems);
     let values = parse_all(&given, &mut problems);
@@ -212,17 +212,20 @@ fn resolve(
     environment_value(&reference, prefix, environment).map_err(|reason| format!("{text}: {reason}"))
 }
 
-fn warnings(unknown: Vec<String>, explicit: &BTreeSet<String>) -> Vec<Warning> {
+fn warnings(unknown: Vec<String>, given: &BTreeMap<String, String>) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let mut no_effect = Vec::new();
-    for name in explicit {
+    for (name, text) in given {
         let Some(setting) = table::find(name) else {
             if let Some(family) = table::family(name) {
                 no_effect.push((name.clone(), table::family_reason(family)));
             }
             continue;
         };
-        if let Effect::Nothing(reason) = setting.effect {
+        // Who asks for what holds anyway loses nothing.
+        if let Effect::Nothing(reason) = setting.effect
+            && text.trim() != setting.default
+        {
             no_effect.push((name.clone(), reason));
         }
         if let Some(replacement) = setting.replaced_by {

@@ -51,7 +51,7 @@ fn introduce(page: &mut String) {
          `{{vault://env/NAME}}` as a value, or as an item of a list, is replaced by the environment variable `NAME` (in capitals, `-` as `_`).\n\
          `{{vault://env/NAME/KEY}}` takes a member of a variable that holds a JSON object, and `?prefix=P` puts `P` before the name.\n\n\
          A value that cannot be used stops the start, with its name, the value and what is allowed; all such values are reported at once.\n\
-         Names that do not exist are reported in one warning, settings that change nothing in another.\n\
+         Names that do not exist are reported in one warning, settings that ask for something and change nothing in another.\n\
          `reload` and SIGHUP take every change but those of `prefix`, `database`, `sqlite_path`, `router_flavor` and name resolution: these need a restart, and the reload is refused and says so.\n\
          nginx directives that Kong injects from settings (`nginx_http_…`, `nginx_proxy_…` and so on) are accepted; those without a row below change nothing.\n",
         files.join(", ")
