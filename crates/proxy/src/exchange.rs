@@ -364,37 +364,55 @@ fn basic_user(authorization: Option<&[u8]>) -> Vec<u8> {
 /// Answers bytes of an HTTP/1 client that are no request.
 pub(crate) async fn refuse(
     worker: &Rc<Local>,
+    peer: &Peer,
     client: &mut Http1Client,
     error: http1::Error,
-    accept: Option<&str>,
-    is_head: bool,
+    refused: Refused<'_>,
 ) {
     let (published, id) = (worker.published(), worker.new_id());
     worker.stats.requests.add();
     let error = Error::Request(error);
     tracing::debug!(%error, request_id = %id, "request refused");
-    let reply = Reply::to_error(
-        &error,
-        &Asked {
-            accept,
-            ..Asked::default()
-        },
-        &published.settings,
-        &id,
-    );
-    let status = reply.status;
+    let asked = Asked {
+        accept: refused.accept,
+        ..Asked::default()
+    };
+    let reply = Reply::to_error(&error, &asked, &published.settings, &id);
+    let stamp = own_answer::Stamp::at_once();
     let bytes = own_answer::write_http1(
         worker,
         &published,
         &reply,
         &id,
-        &own_answer::Stamp::at_once(),
+        &stamp,
         false,
-        !is_head,
+        !refused.is_head,
     );
     // Nobody is left to be told when this fails.
     let _ = client.write(&mut [IoSlice::new(&bytes)]).await;
-    worker.stats.answered(status);
+    worker.stats.answered(reply.status);
+    if let Some(log) = &published.access_log {
+        let entry = Entry {
+            client: &peer.text,
+            request: refused.line,
+            status: reply.status,
+            body_bytes: reply.body.len() as u64,
+            request_id: id.as_bytes(),
+            ..Entry::default()
+        };
+        worker
+            .log
+            .add(log, &entry, |to| worker.moment.write_log_time(to));
+    }
+}
+
+/// What is known of bytes that are no request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Refused<'a> {
+    /// The first line, or the start of it.
+    pub line: &'a [u8],
+    pub accept: Option<&'a str>,
+    pub is_head: bool,
 }
 
 /// Answers an HTTP/2 stream that is no request.

@@ -13,7 +13,7 @@ use net::h2::Sniff;
 use crate::client::Client;
 use crate::deadline::Slot;
 use crate::error::Error;
-use crate::exchange::{self, Fate};
+use crate::exchange::{self, Fate, Refused};
 use crate::local::Local;
 use crate::peer::Peer;
 use crate::stats::Held;
@@ -55,7 +55,7 @@ pub(crate) async fn serve(worker: Rc<Local>, stream: Stream, peer: Rc<Peer>, sni
             Next::Http2 => return Box::pin(client.become_http2(peer)).await,
             Next::Closed => return,
             Next::Invalid(error) => {
-                Box::pin(client.refuse(error)).await;
+                Box::pin(client.refuse(&peer, error)).await;
                 return Box::pin(client.linger()).await;
             }
         };
@@ -284,14 +284,25 @@ impl Http1Client {
     }
 
     /// Answers bytes that are no request.
-    async fn refuse(&mut self, error: http1::Error) {
+    async fn refuse(&mut self, peer: &Peer, error: http1::Error) {
+        const LOGGED: usize = 1 << 10;
         let accept = self
             .parser
             .header(&self.inbox, Known::Accept)
             .map(|value| String::from_utf8_lossy(value).into_owned());
+        let line = self.inbox.as_ref().split(|byte| *byte == b'\n').next();
+        let line = line.unwrap_or_default().trim_ascii_end();
+        let line = line
+            .get(..line.len().min(LOGGED))
+            .unwrap_or_default()
+            .to_vec();
+        let refused = Refused {
+            line: &line,
+            accept: accept.as_deref(),
+            is_head: self.parser.method() == Some(&http1::Method::Head),
+        };
         let worker = self.worker.clone();
-        let is_head = self.parser.method() == Some(&http1::Method::Head);
-        exchange::refuse(&worker, self, error, accept.as_deref(), is_head).await;
+        exchange::refuse(&worker, peer, self, error, refused).await;
     }
 
     /// Ends the connection so that the client reads the answer: without this, bytes that it still sends would make

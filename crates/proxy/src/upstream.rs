@@ -14,6 +14,9 @@ use crate::local::Local;
 use crate::upload::closed;
 use crate::wire;
 
+/// What an answer is read into. Perf: a body of 64 KiB and its head come in one read; the pool keeps buffers that grew.
+const ROOM: usize = http1::BODY_BUFFER + (4 << 10);
+
 /// A connection that carries one exchange.
 pub(crate) struct Http1Upstream {
     pub stream: Stream,
@@ -60,6 +63,7 @@ impl Http1Upstream {
     ) -> Poll<Result<ResponseHead, Error>> {
         if self.inbox.capacity() == 0 {
             self.inbox = worker.buffers.take_body();
+            self.inbox.reserve(ROOM);
         }
         loop {
             if !self.inbox.is_empty()

@@ -82,6 +82,11 @@ impl Worker {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
+    /// Waits until the worker has ended but for its last breath. Cancel safe.
+    pub async fn finished(&self) {
+        self.orders.closed().await;
+    }
+
     /// Waits for the thread to end. Blocks.
     pub fn join(mut self) {
         if self
@@ -135,19 +140,36 @@ async fn run(
             Some(Order::Drain(deadline)) => {
                 stop_accepting(accepting);
                 local.drain();
-                let over = tokio::time::timeout(deadline, all_closed(&open)).await;
-                if over.is_err() {
-                    tracing::warn!(
-                        connections = open.count.get(),
-                        "the deadline of the drain passed; connections are cut"
-                    );
-                }
-                break;
+                break end_in_order(&open, deadline, &mut orders).await;
             }
             Some(Order::Stop) | None => break,
         }
     }
     local.housekeep();
+}
+
+/// Waits for the connections that are left, until the deadline or an order to end at once.
+async fn end_in_order(open: &Open, deadline: Duration, orders: &mut mpsc::Receiver<Order>) {
+    let stopped = async {
+        while let Some(order) = orders.recv().await {
+            match order {
+                Order::Stop => return,
+                Order::Listen(_) | Order::Drain(_) => {
+                    tracing::warn!("a worker that ends takes no other orders")
+                }
+            }
+        }
+    };
+    let over = tokio::select! {
+        over = tokio::time::timeout(deadline, all_closed(open)) => over.is_ok(),
+        () = stopped => false,
+    };
+    if !over {
+        tracing::warn!(
+            connections = open.count.get(),
+            "a worker ends before its connections; they are cut"
+        );
+    }
 }
 
 async fn all_closed(open: &Open) {
