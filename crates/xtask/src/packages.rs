@@ -16,11 +16,12 @@ const PROGRAMS: [(&str, &str); 6] = [
 ];
 
 /// What only the benchmarks need.
-pub const BENCH_PROGRAMS: [(&str, &str); 4] = [
+pub const BENCH_PROGRAMS: [(&str, &str); 5] = [
     ("wrk", "wrk"),
     ("h2load", "nghttp2-client"),
     ("taskset", "util-linux"),
     ("openssl", "openssl"),
+    ("valgrind", "valgrind"),
 ];
 
 /// Installs the packages of the programs that cannot be found.

@@ -84,11 +84,12 @@ pub fn measure(
 ) -> anyhow::Result<()> {
     let one = declare(folder, upstream, 0)?;
     let gateways = [
-        nginx(folder, upstream)?,
+        nginx(folder, upstream, None)?,
         silverback(
             &plan.silverback,
             &folder.join("one"),
             &Configuration::File(&one),
+            None,
         )?,
     ];
     for case in CASES {

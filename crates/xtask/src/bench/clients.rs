@@ -35,30 +35,50 @@ fn exchange(port: u16, request: &str) -> anyhow::Result<String> {
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
+/// A connection for one GET of 1 KiB after the other.
+pub struct KeepAlive(TcpStream);
+
+impl KeepAlive {
+    /// Connects.
+    pub fn open(port: u16) -> anyhow::Result<KeepAlive> {
+        let stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        Ok(KeepAlive(stream))
+    }
+
+    /// Sends a request and reads the whole answer.
+    pub fn get(&mut self) -> anyhow::Result<()> {
+        self.0
+            .write_all(b"GET /1k HTTP/1.1\r\nHost: bench\r\n\r\n")?;
+        let mut buffer = [0; 4096];
+        let mut answer = Vec::new();
+        while !is_whole(&answer) {
+            match self.0.read(&mut buffer)? {
+                0 => bail!("the connection was closed"),
+                read => answer.extend_from_slice(&buffer[..read]),
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Connections that have had one answer each and wait.
 pub struct IdleClients {
-    _streams: Vec<TcpStream>,
+    _connections: Vec<KeepAlive>,
 }
 
 impl IdleClients {
     /// Opens the connections one after the other.
     pub fn open(port: u16, count: usize) -> anyhow::Result<IdleClients> {
-        let mut streams = Vec::with_capacity(count);
-        let mut buffer = [0; 4096];
-        for number in 0..count {
-            let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-            stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-            stream.write_all(b"GET /1k HTTP/1.1\r\nHost: bench\r\n\r\n")?;
-            let mut answer = Vec::new();
-            while !is_whole(&answer) {
-                match stream.read(&mut buffer)? {
-                    0 => bail!("connection {number} was closed"),
-                    read => answer.extend_from_slice(&buffer[..read]),
-                }
-            }
-            streams.push(stream);
-        }
-        Ok(IdleClients { _streams: streams })
+        let open = |_| {
+            let mut connection = KeepAlive::open(port)?;
+            connection.get()?;
+            Ok(connection)
+        };
+        let connections = (0..count).map(open).collect::<anyhow::Result<_>>()?;
+        Ok(IdleClients {
+            _connections: connections,
+        })
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use crate::bench::instructions::callgrind;
 use crate::bench::process::Process;
 use crate::node::free_ports;
 
@@ -33,7 +34,7 @@ impl Upstream {
              location / {{ return 200 \"{small}\"; }} }}",
             folder.display(),
         );
-        let process = start_nginx(&folder, LOAD_CORE, &server, port)?;
+        let process = start_nginx(&folder, LOAD_CORE, &server, port, None)?;
         Ok(Upstream {
             port,
             _process: process,
@@ -53,7 +54,9 @@ pub struct Gateway {
 }
 
 /// nginx as a reverse proxy with keep-alive on both sides, everything else at its defaults.
-pub fn nginx(folder: &Path, upstream: &Upstream) -> anyhow::Result<Gateway> {
+///
+/// With `counts`, a folder, it runs under callgrind.
+pub fn nginx(folder: &Path, upstream: &Upstream, counts: Option<&Path>) -> anyhow::Result<Gateway> {
     let folder = folder.join("nginx");
     fs::create_dir_all(&folder)?;
     let [http, https] = free_ports()?;
@@ -67,7 +70,7 @@ pub fn nginx(folder: &Path, upstream: &Upstream) -> anyhow::Result<Gateway> {
         certificate.display(),
         key.display(),
     );
-    let mut process = start_nginx(&folder, GATEWAY_CORE, &server, http)?;
+    let mut process = start_nginx(&folder, GATEWAY_CORE, &server, http, counts)?;
     let startup = process.wait_until(|| accepts(https), &folder.join("log"))?;
     Ok(Gateway {
         process,
@@ -78,7 +81,13 @@ pub fn nginx(folder: &Path, upstream: &Upstream) -> anyhow::Result<Gateway> {
     })
 }
 
-fn start_nginx(folder: &Path, core: usize, server: &str, port: u16) -> anyhow::Result<Process> {
+fn start_nginx(
+    folder: &Path,
+    core: usize,
+    server: &str,
+    port: u16,
+    counts: Option<&Path>,
+) -> anyhow::Result<Process> {
     let configuration = folder.join("nginx.conf");
     let text = format!(
         "daemon off; user root; worker_processes 1; worker_rlimit_nofile 20000; pid {0}/pid; error_log {0}/error.log crit;
@@ -91,7 +100,7 @@ fn start_nginx(folder: &Path, core: usize, server: &str, port: u16) -> anyhow::R
     );
     fs::write(&configuration, text)?;
     let log = folder.join("log");
-    let mut command = Command::new("/usr/sbin/nginx");
+    let mut command = program(Path::new("/usr/sbin/nginx"), counts);
     command
         .arg("-c")
         .arg(&configuration)
@@ -110,15 +119,28 @@ pub enum Configuration<'a> {
     Store,
 }
 
-/// Silverback with one worker, without an access log, as nginx is.
+/// A command for a program, under callgrind if there is a folder for its counts.
+fn program(path: &Path, counts: Option<&Path>) -> Command {
+    match counts {
+        Some(counts) => {
+            let mut command = callgrind(counts);
+            command.arg(path);
+            command
+        }
+        None => Command::new(path),
+    }
+}
+
+/// Silverback with one worker, without an access log, as nginx is. With `counts`, a folder, it runs under callgrind.
 pub fn silverback(
     binary: &Path,
     prefix: &Path,
     configuration: &Configuration<'_>,
+    counts: Option<&Path>,
 ) -> anyhow::Result<Gateway> {
     fs::create_dir_all(prefix)?;
     let [http, https, admin, status] = free_ports()?;
-    let mut command = silverback_command(binary, prefix, configuration);
+    let mut command = silverback_command(program(binary, counts), prefix, configuration);
     let with_admin = matches!(configuration, Configuration::Store);
     let admin_listen = if with_admin {
         format!("127.0.0.1:{admin}")
@@ -149,11 +171,10 @@ pub fn silverback(
 
 /// Silverback's program with the settings that do not change between its commands.
 pub fn silverback_command(
-    binary: &Path,
+    mut command: Command,
     prefix: &Path,
     configuration: &Configuration<'_>,
 ) -> Command {
-    let mut command = Command::new(binary);
     command
         .env("KONG_PREFIX", prefix)
         .env("KONG_NGINX_WORKER_PROCESSES", "1")

@@ -18,11 +18,12 @@ pub fn measure(
     say("== memory");
     let one = declare(folder, upstream, 0)?;
     let gateways = [
-        nginx(folder, upstream)?,
+        nginx(folder, upstream, None)?,
         silverback(
             &plan.silverback,
             &folder.join("memory"),
             &Configuration::File(&one),
+            None,
         )?,
     ];
     let mut idle = [0; 2];

@@ -7,6 +7,7 @@
 mod cases;
 mod clients;
 mod gateway;
+mod instructions;
 mod load;
 mod memory;
 mod process;
@@ -32,13 +33,17 @@ struct Plan {
     routes: usize,
     idle_clients: usize,
     silverback: PathBuf,
+    /// The one group that is measured, or all.
+    only: Option<String>,
 }
 
 const QUICK: &str = "--quick";
 const BINARY: &str = "--binary";
 const OUTPUT: &str = "--output";
+const ONLY: &str = "--only";
 
-/// Measures everything and prints Markdown tables; `--output FILE` writes them to a file as well.
+/// Measures everything, or the group that `--only` names, and prints Markdown tables; `--output FILE` writes them to a file
+/// as well.
 pub fn run(args: &[String]) -> anyhow::Result<()> {
     let mut plan = Plan {
         round: Duration::from_secs(4),
@@ -46,6 +51,7 @@ pub fn run(args: &[String]) -> anyhow::Result<()> {
         routes: 100_000,
         idle_clients: 10_000,
         silverback: binary("release", "silverback"),
+        only: None,
     };
     let mut build = true;
     let mut output = None;
@@ -61,11 +67,17 @@ pub fn run(args: &[String]) -> anyhow::Result<()> {
                 build = false;
                 left.next();
             }
+            (ONLY, Some(group)) if GROUPS.iter().any(|(name, _)| name == group) => {
+                plan.only = Some(group.clone());
+                left.next();
+            }
             (OUTPUT, Some(path)) => {
                 output = Some(PathBuf::from(path));
                 left.next();
             }
-            _ => bail!("bench takes {QUICK}, {BINARY} FILE and {OUTPUT} FILE, not {arg:?}"),
+            _ => bail!(
+                "bench takes {QUICK}, {ONLY} GROUP, {BINARY} FILE and {OUTPUT} FILE, not {arg:?}"
+            ),
         }
     }
     packages::install(&packages::BENCH_PROGRAMS)?;
@@ -87,6 +99,18 @@ pub fn run(args: &[String]) -> anyhow::Result<()> {
     measured
 }
 
+type Group = (
+    &'static str,
+    fn(&Plan, &Upstream, &Path, &mut Report) -> anyhow::Result<()>,
+);
+
+const GROUPS: &[Group] = &[
+    ("cases", cases::measure),
+    ("memory", memory::measure),
+    ("routes", routes::measure),
+    ("instructions", instructions::measure),
+];
+
 /// Measures one group after the other; what was measured before a failure is in the report.
 fn measure_all(
     plan: &Plan,
@@ -94,7 +118,10 @@ fn measure_all(
     folder: &Path,
     report: &mut Report,
 ) -> anyhow::Result<()> {
-    cases::measure(plan, upstream, folder, report)?;
-    memory::measure(plan, upstream, folder, report)?;
-    routes::measure(plan, upstream, folder, report)
+    for (name, measure) in GROUPS {
+        if plan.only.as_ref().is_none_or(|only| only == name) {
+            measure(plan, upstream, folder, report)?;
+        }
+    }
+    Ok(())
 }

@@ -97,12 +97,12 @@ impl Process {
 }
 
 impl Drop for Process {
-    /// Asks the program to end, which takes its children along, and makes it after ten seconds.
+    /// Asks the program to end, which takes its children along, and makes it after a minute.
     fn drop(&mut self) {
         let pid = self.child.id().to_string();
         // Nothing can be done about a failure here.
         let _ = Command::new("kill").args(["-TERM", &pid]).status();
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while matches!(self.child.try_wait(), Ok(None)) {
             if Instant::now() > deadline {
                 let _ = self.child.kill();

@@ -10,6 +10,7 @@ pub struct Report {
     cases: String,
     memory: String,
     routes: String,
+    instructions: String,
 }
 
 impl Report {
@@ -19,6 +20,7 @@ impl Report {
             cases: String::new(),
             memory: String::new(),
             routes: String::new(),
+            instructions: String::new(),
         }
     }
 
@@ -39,6 +41,14 @@ impl Report {
                 format!("{:.0}", nginx.rate()),
                 format!("{:.0}", ours.rate()),
             ],
+        );
+    }
+
+    /// Adds the user instructions of a GET with an answer of 1 KiB: nginx's, then Silverback's.
+    pub fn instructions(&mut self, nginx: u64, ours: u64) {
+        let ratio = ours as f64 / nginx as f64;
+        self.instructions = format!(
+            "User instructions for a GET with a 1 KiB answer: nginx {nginx}, Silverback {ours} ({ratio:.2}).\n\n"
         );
     }
 
@@ -111,12 +121,12 @@ impl Report {
         format!(
             "CPU time in microseconds for each request, latency in milliseconds; medians of interleaved rounds.\n\n\
              | request | nginx CPU | Silverback CPU | ratio | goal | met | nginx p99 | Silverback p99 | nginx req/s | Silverback req/s |\n\
-             | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n{}\n\
+             | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n{}\n{}\
              Resident memory in MiB.\n\n\
              | state | nginx | Silverback | goal | met |\n| --- | --- | --- | --- | --- |\n{}\n\
              Many routes.\n\n\
              | what | value | goal | met |\n| --- | --- | --- | --- |\n{}",
-            self.cases, self.memory, self.routes
+            self.cases, self.instructions, self.memory, self.routes
         )
     }
 }

@@ -1,6 +1,7 @@
 //! What many routes cost: time, memory, start, and changes while requests run.
 
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -30,6 +31,7 @@ pub fn measure(
             &plan.silverback,
             &folder.join(name),
             &Configuration::File(file),
+            None,
         )
     };
 
@@ -55,9 +57,13 @@ fn add_routes(plan: &Plan, many: &Path, folder: &Path, report: &mut Report) -> a
     say("== changes under load");
     let prefix = folder.join("store");
     std::fs::create_dir_all(&prefix)?;
-    let mut import = silverback_command(&plan.silverback, &prefix, &Configuration::Store);
+    let mut import = silverback_command(
+        Command::new(&plan.silverback),
+        &prefix,
+        &Configuration::Store,
+    );
     output(import.args(["config", "db_import"]).arg(many))?;
-    let gateway = silverback(&plan.silverback, &prefix, &Configuration::Store)?;
+    let gateway = silverback(&plan.silverback, &prefix, &Configuration::Store, None)?;
     let admin = gateway.admin.context("the Admin API is off")?;
     // Little load: the question is how long a request waits for the change, not for its turn.
     let load = |time| load::run(GET, gateway.http, gateway.https, 2, time, folder);
