@@ -68,7 +68,10 @@ impl Follower {
             let since = self.data_plane.snapshot().version;
             // Passing in silence is as good a reason to look as an announcement.
             let _ = tokio::time::timeout(LOOK_AROUND, self.store.changed(since)).await;
-            match self.catch_up(since).await {
+            let data_plane = self.data_plane.clone();
+            let outcome = self.catch_up(since).await;
+            tokio::task::spawn_blocking(move || data_plane.free_retired());
+            match outcome {
                 Ok(()) => self.process.set_reachable(true),
                 Err(error) => {
                     self.process.set_reachable(false);

@@ -39,8 +39,9 @@ impl Published {
 #[derive(Debug)]
 pub struct Shared {
     pub(crate) published: ArcSwap<Published>,
-    /// Makes sure that two changes at a time do not lose one.
-    changing: Mutex<()>,
+    /// What was published before and may still be held by a request. The lock also keeps two changes at a time from
+    /// losing one.
+    retired: Mutex<Vec<Arc<Published>>>,
     pub(crate) resolver: Resolver,
     pub(crate) stats: Stats,
     pub(crate) clock: Arc<dyn Clock>,
@@ -68,7 +69,7 @@ impl Shared {
         };
         Arc::new(Self {
             published: ArcSwap::from_pointee(published),
-            changing: Mutex::new(()),
+            retired: Mutex::default(),
             resolver,
             stats: Stats::default(),
             clock,
@@ -106,15 +107,26 @@ impl Shared {
         self.published.load().snapshot.clone()
     }
 
+    /// Frees what was published before and no request holds any more. With a large configuration that takes a while, so
+    /// the node does it on a thread of its own; a worker never does.
+    pub fn free_retired(&self) {
+        let mut retired = self.retired.lock();
+        let free = retired.extract_if(.., |published| Arc::strong_count(published) == 1);
+        let free: Vec<_> = free.collect();
+        drop(retired);
+        drop(free);
+    }
+
     /// The counters of all workers.
     pub fn stats(&self) -> &Stats {
         &self.stats
     }
 
     fn change(&self, next: impl FnOnce(&Published) -> Published) {
-        let _changing = self.changing.lock();
+        let mut retired = self.retired.lock();
         let now = self.published.load_full();
         self.published.store(Arc::new(next(&now)));
+        retired.push(now);
     }
 }
 
