@@ -38,8 +38,7 @@ impl Client<'_> {
         slot: &Slot,
         timeout: Duration,
     ) -> Result<Option<Bytes>, Error> {
-        let next = std::future::poll_fn(|cx| self.poll_body(cx));
-        slot.within(timeout, next)
+        slot.poll_within(timeout, |cx| self.poll_body(cx))
             .await
             .unwrap_or(Err(Error::RequestTimeout))
     }

@@ -6,7 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
-use std::pin::pin;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -118,28 +118,36 @@ pub struct Slot {
 
 impl Slot {
     /// Runs `work` for at most `limit`; a limit of zero means none.
-    pub async fn within<T>(
+    pub fn within<T>(
         &self,
         limit: Duration,
-        work: impl Future<Output = T>,
-    ) -> Result<T, Elapsed> {
-        let mut work = pin!(work);
+        mut work: Pin<&mut impl Future<Output = T>>,
+    ) -> impl Future<Output = Result<T, Elapsed>> {
+        self.poll_within(limit, move |cx| work.as_mut().poll(cx))
+    }
+
+    /// As [`Slot::within`], for work that is a function to be polled.
+    ///
+    /// Perf: not an `async fn`, which would hold its arguments twice.
+    pub fn poll_within<T>(
+        &self,
+        limit: Duration,
+        mut work: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> impl Future<Output = Result<T, Elapsed>> {
         let mut armed = false;
-        std::future::poll_fn(|cx| {
-            if let Poll::Ready(done) = work.as_mut().poll(cx) {
+        std::future::poll_fn(move |cx| {
+            if let Poll::Ready(done) = work(cx) {
                 return Poll::Ready(Ok(done));
             }
             if !armed {
                 armed = true;
                 self.arm(limit);
-            }
-            if self.until.get() != NEVER && self.table.now() >= self.until.get() {
+            } else if self.until.get() != NEVER && self.table.now() >= self.until.get() {
                 return Poll::Ready(Err(Elapsed));
             }
             self.store(cx);
             Poll::Pending
         })
-        .await
     }
 
     fn arm(&self, limit: Duration) {
@@ -188,6 +196,8 @@ mod tests {
 
     use stdx::ManualClock;
 
+    use std::pin::pin;
+
     use super::*;
 
     fn table() -> (Arc<ManualClock>, Rc<Deadlines>) {
@@ -199,7 +209,7 @@ mod tests {
     async fn work_that_never_ends_is_woken_at_its_deadline() {
         let (clock, deadlines) = table();
         let slot = deadlines.slot();
-        let work = slot.within(Duration::from_millis(100), std::future::pending::<()>());
+        let work = slot.poll_within(Duration::from_millis(100), |_| Poll::<()>::Pending);
         let mut work = pin!(work);
         assert!(futures_poll(work.as_mut()).is_pending());
         clock.advance(Duration::from_millis(99));
@@ -215,10 +225,11 @@ mod tests {
         let (clock, deadlines) = table();
         let slot = deadlines.slot();
         assert_eq!(
-            slot.within(Duration::from_millis(1), async { 7 }).await,
+            slot.within(Duration::from_millis(1), pin!(async { 7 }))
+                .await,
             Ok(7)
         );
-        let mut endless = pin!(slot.within(Duration::ZERO, std::future::pending::<()>()));
+        let mut endless = pin!(slot.poll_within(Duration::ZERO, |_| Poll::<()>::Pending));
         assert!(futures_poll(endless.as_mut()).is_pending());
         clock.advance(Duration::from_secs(100));
         assert!(!deadlines.sweep());
@@ -232,7 +243,7 @@ mod tests {
         assert_eq!(deadlines.slot().index, first);
     }
 
-    fn futures_poll<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
+    fn futures_poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
         future.poll(&mut Context::from_waker(Waker::noop()))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io::IoSlice;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -77,10 +78,12 @@ pub(crate) async fn serve(
     let _writing = Held::new(&worker.stats, |shard| &shard.writing);
     let mut exchange = Exchange::begin(worker, peer, head, client.is_http2());
     exchange.keep_alive &= !last;
-    let outcome = panics::caught(exchange.run(&mut client))
-        .await
-        .unwrap_or(Err(Error::Internal("a panic")));
-    let fate = exchange.conclude(&mut client, outcome).await;
+    let outcome = panics::caught(pin!(exchange.run(&mut client))).await;
+    let outcome = outcome.unwrap_or(Err(Error::Internal("a panic")));
+    let fate = match outcome {
+        Ok(()) => exchange.settle(&mut client).await,
+        Err(error) => Box::pin(exchange.conclude(&mut client, error)).await,
+    };
     exchange.log();
     exchange.head.recycle(&exchange.worker.buffers);
     fate
@@ -119,15 +122,15 @@ impl Exchange {
         let service = self.chosen()?.service().ok_or(Error::NoService)?.clone();
         self.prepare_head()?;
         let mut target = self.pick_target(&service).await?;
-        self.forwarded = Some(self.worker.clock.monotonic());
+        self.forwarded = Some(self.started);
         if grpc::is_grpc(&service) {
-            return grpc::forward(self, client, &service, target).await;
+            return Box::pin(grpc::forward(self, client, &service, target)).await;
         }
         let body = self.read_body(client).await?;
         let mut answer = forward::forward(self, client, &service, &mut target, &body).await?;
         drop(body);
         if answer.head.status() == 101 {
-            return self.tunnel(client, answer, &service).await;
+            return Box::pin(self.tunnel(client, answer, &service)).await;
         }
         response_head::edit(self, &mut answer.head)?;
         response_body::send(self, client, answer, service.read_timeout).await
@@ -185,11 +188,8 @@ impl Exchange {
         }
     }
 
-    /// Ends the exchange: answers an error if the client can still be answered, and says how its connection goes on.
-    async fn conclude(&mut self, client: &mut Client<'_>, outcome: Result<(), Error>) -> Fate {
-        let Err(error) = outcome else {
-            return self.settle(client).await;
-        };
+    /// Ends a failed exchange: answers the error if the client can still be answered, and says how its connection goes on.
+    async fn conclude(&mut self, client: &mut Client<'_>, error: Error) -> Fate {
         self.report(&error);
         if self.status.is_some() || matches!(error, Error::ClientGone(_) | Error::ClientStalled) {
             self.status.get_or_insert(error.status());

@@ -1,6 +1,6 @@
 //! Phase *forward* to an HTTP/1 upstream: send the request, wait for the head of the answer, try again where that is safe.
 
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http1::{Known, ResponseHead};
@@ -36,6 +36,8 @@ struct Progress {
 }
 
 enum Step {
+    /// Part of the request went out, or came in; the time to wait begins anew.
+    Moved,
     Uploaded,
     Interim(ResponseHead),
     Answered(ResponseHead),
@@ -66,7 +68,7 @@ pub(crate) async fn forward(
         // Compat: as in nginx, the end of a kept connection does not count as a try.
         if !stale {
             tries_left -= 1;
-            *target = exchange.pick_again(service, target).await?;
+            *target = Box::pin(exchange.pick_again(service, target)).await?;
         }
     }
 }
@@ -107,8 +109,9 @@ async fn try_once(
         } else {
             Error::UpstreamTimeout
         };
-        let step = std::future::poll_fn(|cx| {
+        let step = |cx: &mut Context<'_>| {
             let mut broken = None;
+            let before = upload.position();
             if !uploaded {
                 match upload.poll(&mut upstream.stream, client, cx) {
                     Poll::Ready(Ok(())) => return Poll::Ready(Ok(Step::Uploaded)),
@@ -125,16 +128,25 @@ async fn try_once(
                 (Poll::Pending, None) if uploaded => client
                     .poll_gone(cx)
                     .map(|error| Err(Error::ClientGone(error))),
+                (Poll::Pending, None) if upload.position() != before => {
+                    Poll::Ready(Ok(Step::Moved))
+                }
                 (Poll::Pending, None) => Poll::Pending,
             }
-        });
-        match exchange.slot.within(limit, step).await.unwrap_or(Err(late)) {
+        };
+        match exchange
+            .slot
+            .poll_within(limit, step)
+            .await
+            .unwrap_or(Err(late))
+        {
+            Ok(Step::Moved) => {}
             Ok(Step::Uploaded) => uploaded = true,
             // 100 is ours to say; the others are for clients that know what an interim answer is.
             Ok(Step::Interim(head))
                 if head.status() != 100 && exchange.head.version() != http1::Version::Http10 =>
             {
-                client.inform(&head).await?
+                Box::pin(client.inform(&head)).await?
             }
             Ok(Step::Interim(_)) => {}
             Ok(Step::Answered(head)) => break Ok(head),

@@ -251,7 +251,7 @@ async fn upload(
     timeout: Duration,
 ) -> Result<(), Error> {
     let sent = async |send: &mut SendBody, piece: Bytes, end: bool| {
-        let sent = slot.within(timeout, send.data(piece, end)).await;
+        let sent = slot.within(timeout, pin!(send.data(piece, end))).await;
         sent.map_err(|_| Error::UpstreamTimeout)?
             .map_err(Error::Http2Upstream)
     };
@@ -296,7 +296,7 @@ async fn download(
     mut pending: Pending,
     timeout: Duration,
 ) -> Result<(), Error> {
-    let answered = exchange.slot.within(timeout, pending.head()).await;
+    let answered = exchange.slot.within(timeout, pin!(pending.head())).await;
     let (parts, mut body) = answered
         .map_err(|_| Error::UpstreamTimeout)?
         .map_err(Error::Http2Upstream)?;
@@ -330,7 +330,7 @@ async fn download(
     }
     let trailers = exchange
         .slot
-        .within(timeout, body.trailers())
+        .within(timeout, pin!(body.trailers()))
         .await
         .map_err(|_| Error::Truncated)?
         .map_err(|_| Error::Truncated)?;
@@ -345,7 +345,7 @@ async fn next(
 ) -> Result<Option<Bytes>, Error> {
     let piece = exchange
         .slot
-        .within(timeout, body.data())
+        .within(timeout, pin!(body.data()))
         .await
         .map_err(|_| Error::Truncated)?;
     piece.transpose().map_err(|_| Error::Truncated)
@@ -407,7 +407,7 @@ impl Sink<'_> {
                 let timeout = exchange.published.settings.limits.send_timeout;
                 exchange
                     .slot
-                    .within(timeout, stream.data(piece, false))
+                    .within(timeout, pin!(stream.data(piece, false)))
                     .await
                     .unwrap_or(Err(Error::ClientStalled))
             }

@@ -1,6 +1,7 @@
 //! A client connection that speaks HTTP/1: one request after the other, in the order in which they came.
 
 use std::io::{self, IoSlice};
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -136,7 +137,10 @@ impl Http1Client {
                 worker,
                 ..
             } = self;
-            match slot.within(left, fill(stream, inbox, worker)).await {
+            match slot
+                .poll_within(left, |cx| poll_fill(stream, inbox, worker, cx))
+                .await
+            {
                 Ok(Ok(1..)) => {}
                 Ok(Ok(0) | Err(_)) | Err(_) => return Next::Closed,
             }
@@ -227,10 +231,7 @@ impl Http1Client {
         let timeout = self.worker.published().settings.limits.send_timeout;
         let Self { stream, slot, .. } = self;
         match slot
-            .within(
-                timeout,
-                std::future::poll_fn(|cx| out.poll_write(stream, cx)),
-            )
+            .poll_within(timeout, |cx| out.poll_write(stream, cx))
             .await
         {
             Ok(written) => written.map_err(Error::ClientGone),
@@ -242,7 +243,10 @@ impl Http1Client {
     pub async fn write(&mut self, parts: &mut [IoSlice<'_>]) -> Result<(), Error> {
         let timeout = self.worker.published().settings.limits.send_timeout;
         let Self { stream, slot, .. } = self;
-        match slot.within(timeout, wire::write_all(stream, parts)).await {
+        match slot
+            .within(timeout, pin!(wire::write_all(stream, parts)))
+            .await
+        {
             Ok(written) => written.map_err(Error::ClientGone),
             Err(_) => Err(Error::ClientStalled),
         }
@@ -269,7 +273,7 @@ impl Http1Client {
             return false;
         }
         let slot = self.worker.deadlines.slot();
-        let drained = async {
+        let drained = pin!(async {
             let mut drained = 0;
             while drained < MOST_DRAINED {
                 match std::future::poll_fn(|cx| self.poll_body(cx)).await {
@@ -279,7 +283,7 @@ impl Http1Client {
                 }
             }
             false
-        };
+        });
         slot.within(TIME, drained).await.unwrap_or(false)
     }
 
@@ -317,7 +321,7 @@ impl Http1Client {
             ..
         } = self;
         let unread = !self.body.is_done() || !inbox.is_empty();
-        let farewell = async {
+        let farewell = pin!(async {
             use tokio::io::AsyncWriteExt;
             if stream.shutdown().await.is_err() || !unread {
                 return;
@@ -330,7 +334,7 @@ impl Http1Client {
                     _ => return,
                 }
             }
-        };
+        });
         // Whether or not the client came to its end, the connection is dropped now.
         let _ = slot.within(TIME, farewell).await;
     }
@@ -345,19 +349,21 @@ impl Http1Client {
 }
 
 /// Reads once. While nothing is there the connection holds no buffer, and while the worker drains it ends.
-async fn fill(stream: &mut Stream, inbox: &mut BytesMut, worker: &Local) -> io::Result<usize> {
-    std::future::poll_fn(|cx| {
-        if inbox.is_empty() && worker.is_draining() {
-            return Poll::Ready(Ok(0));
-        }
-        if inbox.capacity() == 0 {
-            *inbox = worker.buffers.take_body();
-        }
-        let read = wire::poll_read(stream, cx, inbox);
-        if inbox.is_empty() {
-            worker.buffers.give(std::mem::take(inbox));
-        }
-        read
-    })
-    .await
+fn poll_fill(
+    stream: &mut Stream,
+    inbox: &mut BytesMut,
+    worker: &Local,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    if inbox.is_empty() && worker.is_draining() {
+        return Poll::Ready(Ok(0));
+    }
+    if inbox.capacity() == 0 {
+        *inbox = worker.buffers.take_body();
+    }
+    let read = wire::poll_read(stream, cx, inbox);
+    if inbox.is_empty() {
+        worker.buffers.give(std::mem::take(inbox));
+    }
+    read
 }

@@ -40,11 +40,8 @@ pub(crate) async fn serve(worker: Rc<Local>, stream: Stream, peer: Rc<Peer>) {
         ..Settings::default()
     };
     let slot = worker.deadlines.slot();
-    let handshake = slot.within(
-        limits.header_timeout,
-        ServerConnection::handshake(stream, &settings),
-    );
-    let Ok(Ok(mut connection)) = handshake.await else {
+    let handshake = pin!(ServerConnection::handshake(stream, &settings));
+    let Ok(Ok(mut connection)) = slot.within(limits.header_timeout, handshake).await else {
         return;
     };
     let mut requests = 0;
@@ -56,7 +53,7 @@ pub(crate) async fn serve(worker: Rc<Local>, stream: Stream, peer: Rc<Peer>) {
             Duration::ZERO
         };
         let event = slot
-            .within(patience, next(&mut connection, &worker, ending))
+            .within(patience, pin!(next(&mut connection, &worker, ending)))
             .await;
         match event {
             Ok(Event::Request(request)) => {

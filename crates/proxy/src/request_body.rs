@@ -60,7 +60,7 @@ impl RequestBody {
                 None => return Ok(Self::in_memory(gathered.finish())),
             }
         }
-        client.send_continue().await?;
+        Box::pin(client.send_continue()).await?;
         if !how.buffered {
             return Ok(Self::Streamed {
                 arrived: gathered.finish(),
@@ -70,7 +70,7 @@ impl RequestBody {
         while let Some(piece) = client.next_body(how.slot, how.timeout).await? {
             gathered.add(piece);
             if gathered.length > how.in_memory as u64 {
-                return spill(client, gathered, how).await;
+                return Box::pin(spill(client, gathered, how)).await;
             }
         }
         Ok(Self::in_memory(gathered.finish()))

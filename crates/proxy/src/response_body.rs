@@ -1,5 +1,6 @@
 //! Phase *response body*: the upstream's answer on its way to the client, as fast as both of them allow.
 
+use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -37,7 +38,14 @@ pub(crate) async fn send(
     match client {
         Client::Http1(client) => send_http1(exchange, client, head, body, read_timeout).await,
         Client::Http2(client) => {
-            send_http2(exchange, &mut client.answer, head, body, read_timeout).await
+            Box::pin(send_http2(
+                exchange,
+                &mut client.answer,
+                head,
+                body,
+                read_timeout,
+            ))
+            .await
         }
     }
 }
@@ -98,10 +106,7 @@ async fn send_http1(
         };
         match exchange
             .slot
-            .within(
-                limit,
-                std::future::poll_fn(|cx| relay.poll(client, &mut body, ahead, cx)),
-            )
+            .poll_within(limit, |cx| relay.poll(client, &mut body, ahead, cx))
             .await
         {
             Ok(Ok(true)) => break Ok(()),
@@ -169,7 +174,8 @@ impl Relay {
         Ok(())
     }
 
-    /// Makes one step; true when all is written.
+    /// Makes one step; true when all is written. Whatever was written is a step of its own, so that the time to wait
+    /// is measured from it, and for the upstream once nothing waits for the client.
     fn poll(
         &mut self,
         client: &mut Http1Client,
@@ -177,7 +183,9 @@ impl Relay {
         ahead: usize,
         cx: &mut std::task::Context<'_>,
     ) -> Poll<Result<bool, Error>> {
+        let before = self.out.written;
         let written = self.out.poll_write(&mut client.stream, cx);
+        let moved = self.out.written != before;
         if let Poll::Ready(written) = written {
             if let Err(error) = written {
                 return Poll::Ready(Err(Error::ClientGone(error)));
@@ -186,7 +194,11 @@ impl Relay {
                 return Poll::Ready(Ok(true));
             }
         } else if self.ended || self.out.waiting() >= ahead {
-            return Poll::Pending;
+            return if moved {
+                Poll::Ready(Ok(false))
+            } else {
+                Poll::Pending
+            };
         }
         match body.poll_read(cx) {
             Poll::Ready(Ok(more)) => {
@@ -198,6 +210,7 @@ impl Relay {
                 Poll::Ready(gathered.map(|()| false))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending if moved => Poll::Ready(Ok(false)),
             Poll::Pending => Poll::Pending,
         }
     }
@@ -226,7 +239,7 @@ async fn send_http2(
                 ended = body.is_done();
                 exchange
                     .slot
-                    .within(send_timeout, client.data(piece, ended))
+                    .within(send_timeout, pin!(client.data(piece, ended)))
                     .await
                     .unwrap_or(Err(Error::ClientStalled))?;
             }
@@ -236,10 +249,9 @@ async fn send_http2(
                 ended = true;
             }
             None => {
-                let more = std::future::poll_fn(|cx| body.poll_read(cx));
                 if !exchange
                     .slot
-                    .within(read_timeout, more)
+                    .poll_within(read_timeout, |cx| body.poll_read(cx))
                     .await
                     .unwrap_or(Err(Error::Truncated))?
                 {

@@ -12,6 +12,7 @@ use snapshot::{Service, Upstream};
 use crate::balancing::Lease;
 use crate::error::Error;
 use crate::exchange::Exchange;
+use crate::latency::Decimal;
 
 /// Where a request goes.
 #[derive(Debug)]
@@ -47,9 +48,9 @@ impl Exchange {
             );
         }
         if let Some(upstream) = self.published.snapshot.upstream(&service.host).cloned() {
-            return self.pick_balanced(service, &upstream, None).await;
+            return Box::pin(self.pick_balanced(service, &upstream, None)).await;
         }
-        self.pick_resolved(service).await
+        Box::pin(self.pick_resolved(service)).await
     }
 
     /// Picks for another try; of an upstream's targets, another one if there is one.
@@ -195,7 +196,13 @@ fn with_port(name: &str, port: u16, protocol: Protocol) -> String {
     if port == implied {
         name.to_owned()
     } else {
-        format!("{name}:{port}")
+        // Perf: without the machinery of formatting.
+        let digits = Decimal::new(port.into());
+        let mut host = String::with_capacity(name.len() + 6);
+        host.push_str(name);
+        host.push(':');
+        host.extend(digits.as_ref().iter().copied().map(char::from));
+        host
     }
 }
 

@@ -49,7 +49,7 @@ impl Exchange {
         let mut up = Flow::new(std::mem::take(&mut client.inbox));
         let mut down = Flow::new(arrived);
         while !(up.closed && down.closed) {
-            let step = std::future::poll_fn(|cx| {
+            let step = |cx: &mut Context<'_>| {
                 let moved = up.poll(&mut client.stream, &mut upstream, cx)?;
                 let answered = down.poll(&mut upstream, &mut client.stream, cx)?;
                 if moved || answered {
@@ -57,8 +57,8 @@ impl Exchange {
                 } else {
                     Poll::Pending
                 }
-            });
-            match self.slot.within(service.read_timeout, step).await {
+            };
+            match self.slot.poll_within(service.read_timeout, step).await {
                 Ok(Ok(())) => {}
                 // The end of a tunnel is not a fault, however it comes.
                 Ok(Err(error)) => {

@@ -76,6 +76,11 @@ impl Upload {
         self.out.written == 0
     }
 
+    /// How far it has come; it changes whenever something was written, or whom the upload waits for.
+    pub fn position(&self) -> (u64, WaitsFor) {
+        (self.out.written, self.waits_for())
+    }
+
     /// Whom the upload waits for while it is pending.
     pub fn waits_for(&self) -> WaitsFor {
         if self.out.is_empty() && matches!(self.source, Source::Client(_)) {

@@ -42,7 +42,7 @@ impl Http1Upstream {
             requests,
         } = match kept {
             Some(kept) => kept,
-            None => Pooled::new(worker.connector.connect(target, timeout).await?),
+            None => Pooled::new(Box::pin(worker.connector.connect(target, timeout)).await?),
         };
         let parser = ResponseParser::new(http1::Limits::for_upstream());
         Ok(Self {

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -223,7 +224,8 @@ fn start(local: &Rc<Local>, open: &Rc<Open>, listener: &Listener, stream: Stream
     let spec = accept::Flags::of(listener.spec());
     let local = local.clone();
     spawn_local(async move {
-        let served = crate::panics::caught(accept::serve(local, stream, spec)).await;
+        let serving = pin!(accept::serve(local, stream, spec));
+        let served = crate::panics::caught(serving).await;
         if served.is_none() {
             tracing::error!("a connection ended with a panic");
         }
