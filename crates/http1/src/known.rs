@@ -1,6 +1,21 @@
 //! The header names that the proxy asks for on every request, as numbers.
 
-use crate::token::same_token;
+use crate::token::same_name;
+
+/// Room for the longest name with a colon and a blank.
+pub(crate) const LINE_START: usize = 32;
+
+const fn line_start(name: &str) -> [u8; LINE_START] {
+    let mut start = [b' '; LINE_START];
+    let name = name.as_bytes();
+    let mut at = 0;
+    while at < name.len() {
+        start[at] = name[at];
+        at += 1;
+    }
+    start[at] = b':';
+    start
+}
 
 macro_rules! known {
     ($($variant:ident $name:literal $lower:literal,)*) => {
@@ -25,17 +40,16 @@ macro_rules! known {
                 }
             }
 
-            /// The start of a header line with this name.
-            pub(crate) const fn line_start(self) -> &'static [u8] {
-                match self {
-                    $(Known::$variant => concat!($name, ": ").as_bytes(),)*
-                    Known::Other => b": ",
-                }
+            /// The start of a header line with this name, filled up with blanks, and its length.
+            pub(crate) fn line_start(self) -> (&'static [u8; LINE_START], usize) {
+                const STARTS: [[u8; LINE_START]; Known::COUNT] = [$(line_start($name),)*];
+                (STARTS.get(self as usize).unwrap_or(&[b' '; LINE_START]), self.name().len() + 2)
             }
 
+            #[inline(always)]
             fn is(self, name: &[u8]) -> bool {
                 match self {
-                    $(Known::$variant => same_token(name, $lower),)*
+                    $(Known::$variant => same_name(name, $lower),)*
                     Known::Other => false,
                 }
             }
@@ -46,21 +60,26 @@ macro_rules! known {
 known! {
     Accept "Accept" b"accept",
     AcceptEncoding "Accept-Encoding" b"accept-encoding",
+    AcceptLanguage "Accept-Language" b"accept-language",
     Authorization "Authorization" b"authorization",
+    CacheControl "Cache-Control" b"cache-control",
     Connection "Connection" b"connection",
     ContentEncoding "Content-Encoding" b"content-encoding",
     ContentLength "Content-Length" b"content-length",
     ContentType "Content-Type" b"content-type",
     Cookie "Cookie" b"cookie",
     Date "Date" b"date",
+    Etag "ETag" b"etag",
     Expect "Expect" b"expect",
     Forwarded "Forwarded" b"forwarded",
     Host "Host" b"host",
+    LastModified "Last-Modified" b"last-modified",
     KeepAlive "Keep-Alive" b"keep-alive",
     Location "Location" b"location",
     Origin "Origin" b"origin",
     Proxy "Proxy" b"proxy",
     ProxyConnection "Proxy-Connection" b"proxy-connection",
+    Referer "Referer" b"referer",
     Server "Server" b"server",
     SetCookie "Set-Cookie" b"set-cookie",
     Te "TE" b"te",
@@ -68,6 +87,7 @@ known! {
     TransferEncoding "Transfer-Encoding" b"transfer-encoding",
     Upgrade "Upgrade" b"upgrade",
     UserAgent "User-Agent" b"user-agent",
+    Vary "Vary" b"vary",
     Via "Via" b"via",
     XForwardedFor "X-Forwarded-For" b"x-forwarded-for",
     XForwardedHost "X-Forwarded-Host" b"x-forwarded-host",
@@ -83,15 +103,20 @@ known! {
     XRealIp "X-Real-IP" b"x-real-ip",
 }
 
+/// [`Known::bit`] needs a bit for each name and one for the others.
+const _: () = assert!(Known::COUNT < 64);
+
 impl Known {
     pub(crate) const COUNT: usize = Known::ALL.len();
 
-    /// Finds the number of a token, whatever its case.
+    /// Finds the number of a name, whatever its case.
     pub fn of(name: &[u8]) -> Known {
         let candidate = match (name.len(), name.first().map_or(0, |b| b | 0x20)) {
             (2, b't') => Known::Te,
             (3, b'v') => Known::Via,
+            (4, b'e') => Known::Etag,
             (4, b'h') => Known::Host,
+            (4, b'v') => Known::Vary,
             (4, b'd') => Known::Date,
             (5, b'p') => Known::Proxy,
             (6, b'a') => Known::Accept,
@@ -99,6 +124,7 @@ impl Known {
             (6, b'e') => Known::Expect,
             (6, b'o') => Known::Origin,
             (6, b's') => Known::Server,
+            (7, b'r') => Known::Referer,
             (7, b't') => Known::Trailer,
             (7, b'u') => Known::Upgrade,
             (8, b'l') => Known::Location,
@@ -110,8 +136,13 @@ impl Known {
             (10, b'u') => Known::UserAgent,
             (12, b'c') => Known::ContentType,
             (13, b'a') => Known::Authorization,
+            (13, b'c') => Known::CacheControl,
+            (13, b'l') => Known::LastModified,
             (14, b'c') => Known::ContentLength,
-            (15, b'a') => Known::AcceptEncoding,
+            (15, b'a') => match name[7] | 0x20 {
+                b'e' => Known::AcceptEncoding,
+                _ => Known::AcceptLanguage,
+            },
             (15, b'x') => Known::XForwardedFor,
             (16, b'c') => Known::ContentEncoding,
             (16, b'p') => Known::ProxyConnection,

@@ -72,13 +72,7 @@ fn any_mark(bytes: &[u8], padding: u8, marks: impl Fn(u64) -> u64) -> bool {
     let (chunks, rest) = bytes.as_chunks::<8>();
     let last = match bytes.last_chunk::<8>() {
         Some(last) => *last,
-        None => {
-            let mut last = [padding; 8];
-            for (to, from) in last.iter_mut().zip(rest) {
-                *to = *from;
-            }
-            last
-        }
+        None => std::array::from_fn(|at| rest.get(at).copied().unwrap_or(padding)),
     };
     chunks
         .iter()
@@ -165,37 +159,64 @@ pub(crate) fn value_len(bytes: &[u8]) -> usize {
         .unwrap_or(rest.len())
 }
 
-/// Whether a token equals a lower case one, whatever its case.
-///
-/// `name` has to consist of characters of tokens: others could be taken for a dash.
+/// Whether a name equals a lower case one of letters and dashes, whatever its case.
 // Perf: the length is known when this is compiled, so that it becomes a few comparisons of words (benches/heads.rs).
-pub(crate) fn same_token<const N: usize>(name: &[u8], lower: &[u8; N]) -> bool {
+#[inline(always)]
+pub(crate) fn same_name<const N: usize>(name: &[u8], lower: &[u8; N]) -> bool {
     let Ok(name) = <&[u8; N]>::try_from(name) else {
         return false;
     };
-    let fold8 = |bytes: &[u8; N], at: usize| {
-        let mut chunk = [0; 8];
-        chunk.copy_from_slice(&bytes[at..at + 8]);
-        u64::from_ne_bytes(chunk) | (ONES * 0x20)
-    };
-    let fold4 = |bytes: &[u8; N], at: usize| {
-        let mut chunk = [0; 4];
-        chunk.copy_from_slice(&bytes[at..at + 4]);
-        u32::from_ne_bytes(chunk) | 0x2020_2020
-    };
-    if N >= 8 {
-        let mut different = fold8(name, N - 8) ^ fold8(lower, N - 8);
+    if N < 4 {
+        return name.eq_ignore_ascii_case(lower);
+    }
+    let mut different = 0;
+    if N < 8 {
+        different |= u64::from(differ4(name, lower, 0) | differ4(name, lower, N - 4));
+    } else {
         let mut at = 0;
         while at + 8 < N {
-            different |= fold8(name, at) ^ fold8(lower, at);
+            different |= differ8(name, lower, at);
             at += 8;
         }
-        different == 0
-    } else if N >= 4 {
-        fold4(name, 0) == fold4(lower, 0) && fold4(name, N - 4) == fold4(lower, N - 4)
-    } else {
-        name.eq_ignore_ascii_case(lower)
+        different |= differ8(name, lower, N - 8);
     }
+    different == 0
+}
+
+/// The bits in which eight bytes differ, but for the case of letters.
+#[inline(always)]
+fn differ8(name: &[u8], lower: &[u8], at: usize) -> u64 {
+    let word = |bytes: &[u8]| {
+        bytes
+            .get(at..)
+            .and_then(|rest| rest.first_chunk())
+            .map_or(0, |chunk| u64::from_le_bytes(*chunk))
+    };
+    // A letter has 0x40 set, a dash has not: that bit moved down is the one that case is in.
+    let lower = word(lower);
+    (word(name) | (lower & (ONES * 0x40)) >> 1) ^ lower
+}
+
+/// The bits in which four bytes differ, but for the case of letters.
+#[inline(always)]
+fn differ4(name: &[u8], lower: &[u8], at: usize) -> u32 {
+    let word = |bytes: &[u8]| {
+        bytes
+            .get(at..)
+            .and_then(|rest| rest.first_chunk())
+            .map_or(0, |chunk| u32::from_le_bytes(*chunk))
+    };
+    let lower = word(lower);
+    (word(name) | (lower & 0x4040_4040) >> 1) ^ lower
+}
+
+/// The position of the first colon among the first 32 bytes.
+#[inline(always)]
+pub(crate) fn near_colon(bytes: &[u8]) -> Option<usize> {
+    let (chunks, _) = bytes.get(..32)?.as_chunks::<8>();
+    let marks = |chunk: &[u8; 8]| marks_equal(u64::from_le_bytes(*chunk), b':');
+    let at = chunks.iter().position(|chunk| marks(chunk) != 0)?;
+    Some(8 * at + marks(chunks.get(at)?).trailing_zeros() as usize / 8)
 }
 
 /// Cuts blanks and tabs off both ends.
