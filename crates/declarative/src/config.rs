@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 
-use schema::{Operation, Record, Violations};
+use schema::{Operation, Record, Schema, Violations};
 use serde_json::{Value, json};
-use store::{Catalog, Mutation, Store, Version, catalog};
+use store::{Catalog, Mutation, Packed, Store, Version, catalog};
 use uuid::Uuid;
 
 use crate::errors::Place;
 use crate::ids::Ids;
 use crate::nested::{Collector, Nodes, take_remarks};
-use crate::references::{Index, Unresolved, check_unique};
+use crate::references::{Index, Unique, Unresolved};
 use crate::{Context, Document, Errors, paths};
 
 const FORMATS: [&str; 3] = ["1.1", "2.1", "3.0"];
@@ -18,20 +18,21 @@ const FORMATS: [&str; 3] = ["1.1", "2.1", "3.0"];
 /// Records that are valid together, parents first.
 #[derive(Debug, Clone)]
 pub struct Config {
-    pub(crate) records: Vec<(&'static str, Record)>,
+    pub(crate) records: Vec<(&'static Schema, Packed)>,
     pub(crate) hash: String,
     pub(crate) warnings: Vec<String>,
 }
 
 impl Config {
     /// Entity and record, each record after those it points at.
-    pub fn records(&self) -> &[(&'static str, Record)] {
-        &self.records
-    }
-
-    /// The records, given away.
-    pub fn into_records(self) -> Vec<(&'static str, Record)> {
-        self.records
+    ///
+    /// # Errors
+    /// None, as long as the declarations are those that it was read with.
+    pub fn records(&self) -> impl Iterator<Item = Result<(&'static str, Record), store::Error>> {
+        let unpack = |(schema, packed): &(&'static Schema, Packed)| {
+            Ok((schema.name, packed.unpack(schema)?))
+        };
+        self.records.iter().map(unpack)
     }
 
     /// The hash of the document that it was read from.
@@ -52,11 +53,10 @@ impl Config {
     /// The records by entity and id, as `POST /config` answers.
     pub fn to_json(&self) -> Value {
         let mut entities = Record::new();
-        for (entity, record) in &self.records {
-            let id = record.get("id").and_then(Value::as_str);
-            if let (Some(id), true) = (id, *entity != "workspaces") {
-                entities.entry(*entity).or_insert_with(|| json!({}))[id] =
-                    Value::Object(record.clone());
+        for (entity, record) in self.records().flatten() {
+            let id = record.get("id").and_then(Value::as_str).map(str::to_owned);
+            if let (Some(id), true) = (id, entity != "workspaces") {
+                entities.entry(entity).or_insert_with(|| json!({}))[id] = Value::Object(record);
             }
         }
         Value::Object(entities)
@@ -75,15 +75,15 @@ pub async fn import(
     config: &Config,
 ) -> Result<Version, store::Error> {
     let mut mutations = Vec::with_capacity(config.records.len());
-    for (entity, record) in config
-        .records
-        .iter()
-        .filter(|(entity, _)| *entity != "workspaces")
-    {
+    for record in config.records() {
+        let (entity, record) = record?;
+        if entity == "workspaces" {
+            continue;
+        }
         let schema = catalog
             .get(entity)
             .ok_or_else(|| store::Error::Database(format!("there is no entity {entity}")))?;
-        mutations.push(Mutation::Upsert(schema, record.clone()));
+        mutations.push(Mutation::Upsert(schema, record));
     }
     store.commit(&mutations).await
 }
@@ -128,7 +128,7 @@ pub(crate) fn parse(document: Document, context: &Context<'_>) -> Result<Config,
     if !late.is_empty() {
         return Err(late);
     }
-    check_unique(&nodes, &prepared.records, &mut errors);
+    prepared.unique.report(&nodes, &mut errors);
     if !errors.is_empty() {
         return Err(errors);
     }
@@ -181,7 +181,8 @@ fn take_header(document: &mut Record, collector: &mut Collector<'_>) -> bool {
 /// What validation made of the nodes.
 struct Prepared {
     /// One for each node, `None` where it is not valid.
-    records: Vec<Option<Record>>,
+    records: Vec<Option<Packed>>,
+    unique: Unique,
     unresolved: Vec<Unresolved>,
     warnings: Vec<String>,
 }
@@ -197,6 +198,7 @@ fn prepare(
     let mut schema_context = schema::Context::new(context.clock, &mut new_id, context.subschemas);
     schema_context.transform = transform;
     let mut records = Vec::with_capacity(nodes.list.len());
+    let mut unique = Unique::default();
     let mut unresolved = Vec::new();
     for (at, node) in nodes.list.iter().enumerate() {
         let mut input = node.item.clone();
@@ -215,7 +217,8 @@ fn prepare(
                 if let (Some(at), true) = (updated_at, node.schema.field("updated_at").is_some()) {
                     record.insert("updated_at".to_owned(), at);
                 }
-                records.push(Some(record));
+                unique.see(at, node.schema, &record);
+                records.push(Some(Packed::pack(node.schema, &record)));
             }
             Err(violations) => {
                 errors.add_entity(nodes, at, Violations::into_json(violations));
@@ -225,6 +228,7 @@ fn prepare(
     }
     Prepared {
         records,
+        unique,
         unresolved,
         warnings: schema_context.warnings,
     }
@@ -249,9 +253,9 @@ fn report_unresolved(nodes: &Nodes, unresolved: &[Unresolved], errors: &mut Erro
 /// Parents first; within an entity as written.
 fn in_order(
     nodes: &Nodes,
-    records: Vec<Option<Record>>,
+    records: Vec<Option<Packed>>,
     catalog: &Catalog,
-) -> Vec<(&'static str, Record)> {
+) -> Vec<(&'static Schema, Packed)> {
     let rank: HashMap<_, _> = catalog
         .parents_first()
         .enumerate()
@@ -261,9 +265,9 @@ fn in_order(
         .list
         .iter()
         .zip(records)
-        .filter_map(|(node, record)| Some((node.schema.name, record?)))
+        .filter_map(|(node, record)| Some((node.schema, record?)))
         .collect();
-    ordered.sort_by_key(|(entity, _)| rank.get(entity).copied());
+    ordered.sort_by_key(|(schema, _)| rank.get(schema.name).copied());
     ordered
 }
 

@@ -2,13 +2,16 @@
 //!
 //! The file has a checksum in its first line and is replaced in one step, so it is always whole or refused.
 
+use std::fmt;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::{self, BufWriter, Seek as _, SeekFrom, Write};
 use std::path::Path;
 
-use schema::Record;
+use schema::{Record, Schema};
+use serde::Deserializer;
+use serde::de::{DeserializeSeed, SeqAccess, Visitor};
 use sha2::{Digest as _, Sha256};
-use store::Catalog;
+use store::{Catalog, Packed};
 
 use crate::Config;
 
@@ -30,14 +33,16 @@ pub enum Error {
 /// # Errors
 /// Only those of the file system; then the old file is untouched.
 pub fn save(path: &Path, config: &Config) -> Result<(), Error> {
-    let body = serialize(config).map_err(io::Error::from)?;
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    writeln!(file, "{MAGIC}{}", checksum(&body))?;
-    file.write_all(&body)?;
+    // The checksum is known at the end; until then its place is kept.
+    writeln!(file, "{MAGIC}{}", hexadecimal(&[0; 32]))?;
+    let sum = write_body(file.as_file(), config)?;
+    file.seek(SeekFrom::Start(0))?;
+    writeln!(file, "{MAGIC}{}", hexadecimal(&sum))?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     // The new name is on the disk once the folder is.
@@ -45,11 +50,78 @@ pub fn save(path: &Path, config: &Config) -> Result<(), Error> {
     Ok(())
 }
 
-/// A line with the hash, then all pairs of entity and record as JSON.
-fn serialize(config: &Config) -> Result<Vec<u8>, serde_json::Error> {
-    let mut body = format!("{}\n", config.hash).into_bytes();
-    serde_json::to_writer(&mut body, &config.records)?;
-    Ok(body)
+/// Writes a line with the hash, then all pairs of entity and record as JSON; answers with the checksum of it all.
+fn write_body(file: &fs::File, config: &Config) -> io::Result<Vec<u8>> {
+    let mut body = Summed {
+        inner: BufWriter::new(file),
+        digest: Sha256::new(),
+    };
+    writeln!(body, "{}", config.hash)?;
+    body.write_all(b"[")?;
+    let mut separator: &[u8] = b"";
+    for record in config.records() {
+        let record = record.map_err(io::Error::other)?;
+        body.write_all(separator)?;
+        serde_json::to_writer(&mut body, &record)?;
+        separator = b",";
+    }
+    body.write_all(b"]")?;
+    body.flush()?;
+    Ok(body.digest.finalize().to_vec())
+}
+
+/// Writes on, and sums up what was written.
+struct Summed<W> {
+    inner: W,
+    digest: Sha256,
+}
+
+impl<W: Write> Write for Summed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.digest.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+/// Packs records one by one as they are read.
+struct Records<'c>(&'c Catalog);
+
+/// The records, or the first entity that is not known.
+type Read = Result<Vec<(&'static Schema, Packed)>, String>;
+
+impl<'de> DeserializeSeed<'de> for Records<'_> {
+    type Value = Read;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Read, D::Error> {
+        from.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Records<'_> {
+    type Value = Read;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("pairs of entity and record")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut pairs: A) -> Result<Read, A::Error> {
+        let mut records = Ok(Vec::new());
+        while let Some((entity, record)) = pairs.next_element::<(String, Record)>()? {
+            match (&mut records, self.0.get(&entity)) {
+                (Ok(records), Some(schema)) => {
+                    records.push((schema, Packed::pack(schema, &record)))
+                }
+                (Ok(_), None) => records = Err(entity),
+                (Err(_), _) => {}
+            }
+        }
+        Ok(records)
+    }
 }
 
 /// Reads the file back, `None` if there is none.
@@ -70,14 +142,11 @@ pub fn load(path: &Path, catalog: &Catalog) -> Result<Option<Config>, Error> {
         return Err(Error::Damaged("the checksum differs"));
     }
     let (hash, records) = split_line(body).ok_or(Error::Damaged("no hash"))?;
-    let records: Vec<(String, Record)> =
-        serde_json::from_slice(records).map_err(|_| Error::Damaged("no records"))?;
-    let known = |(entity, record): (String, Record)| match catalog.get(&entity) {
-        Some(schema) => Ok((schema.name, record)),
-        None => Err(Error::UnknownEntity(entity)),
-    };
+    let mut json = serde_json::Deserializer::from_slice(records);
+    let records = Records(catalog).deserialize(&mut json);
+    let records = records.map_err(|_| Error::Damaged("no records"))?;
     Ok(Some(Config {
-        records: records.into_iter().map(known).collect::<Result<_, _>>()?,
+        records: records.map_err(Error::UnknownEntity)?,
         hash: hash.to_owned(),
         warnings: Vec::new(),
     }))
@@ -91,6 +160,9 @@ fn split_line(bytes: &[u8]) -> Option<(&str, &[u8])> {
 }
 
 fn checksum(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+fn hexadecimal(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,8 +1,8 @@
 //! Who is meant by a reference: by name or id, among the entities of the same document.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use schema::Record;
+use schema::{Record, Schema};
 use serde_json::{Value, json};
 use store::catalog;
 
@@ -123,18 +123,19 @@ fn no_such_entry(field: &str, value: Option<&Value>, entity: &str) -> String {
 }
 
 /// Finds records that share a value that only one may have.
-pub(crate) fn check_unique(nodes: &Nodes, records: &[Option<Record>], errors: &mut Errors) {
-    let mut taken: HashMap<(&str, Vec<&str>, String), usize> = HashMap::new();
-    let mut keys: HashMap<&str, Vec<catalog::UniqueKey>> = HashMap::new();
-    for (at, record) in records.iter().enumerate() {
-        let (Some(record), node) = (record, &nodes.list[at]) else {
-            continue;
-        };
-        let schema = node.schema;
-        let keys = keys
-            .entry(schema.name)
-            .or_insert_with(|| catalog::unique_keys(schema));
-        for key in keys.iter() {
+#[derive(Default)]
+pub(crate) struct Unique {
+    keys: HashMap<&'static str, Vec<catalog::UniqueKey>>,
+    taken: HashSet<(&'static str, usize, Box<str>)>,
+    clashes: Vec<(usize, String)>,
+}
+
+impl Unique {
+    /// Looks at the record of a node.
+    pub(crate) fn see(&mut self, at: usize, schema: &'static Schema, record: &Record) {
+        let keys = self.keys.entry(schema.name);
+        let keys = keys.or_insert_with(|| catalog::unique_keys(schema));
+        for (number, key) in keys.iter().enumerate() {
             let Some(values) = key.values(record) else {
                 continue;
             };
@@ -142,11 +143,19 @@ pub(crate) fn check_unique(nodes: &Nodes, records: &[Option<Record>], errors: &m
                 Some(Value::String(value)) if values.len() == 1 => value.clone(),
                 _ => schema::write_table_inline(&Value::Object(values.clone())),
             };
-            let place = (schema.name, key.fields.clone(), shown.clone());
-            if taken.insert(place, at).is_some() {
+            let place = (schema.name, number, shown.as_str().into());
+            if !self.taken.insert(place) {
                 let message = already_declared(schema.name, &key.fields.join(", "), &shown);
-                errors.add_named(nodes, at, Place::NameOfOne(node.called()), &[message]);
+                self.clashes.push((at, message));
             }
+        }
+    }
+
+    /// Adds what was found to the errors.
+    pub(crate) fn report(self, nodes: &Nodes, errors: &mut Errors) {
+        for (at, message) in self.clashes {
+            let place = Place::NameOfOne(nodes.list[at].called());
+            errors.add_named(nodes, at, place, &[message]);
         }
     }
 }

@@ -96,32 +96,30 @@ impl LiveConfig {
             ),
             (None, None) => return Ok(false),
         };
-        let document = declarative::Document::read(&text, format)
-            .map_err(|errors| invalid(&source, &errors))?;
         let _loading = self.loading.lock().await;
+        let read = move || declarative::Document::read(&text, format);
         let config = self
-            .parse(document)
+            .parse(read)
             .await?
             .map_err(|errors| invalid(&source, &errors))?;
         self.replace(config).await.map_err(Error::Configuration)?;
         Ok(true)
     }
 
-    /// Validates on a thread that may be busy for long.
+    /// Reads and validates.
     async fn parse(
         &self,
-        document: declarative::Document,
+        read: impl FnOnce() -> Result<declarative::Document, declarative::Errors> + Send + 'static,
     ) -> Result<Result<Config, declarative::Errors>, Error> {
         let (declared, clock) = (self.declared, Arc::clone(&self.clock));
-        let work = move || {
-            document.parse(&Context {
+        on_own_thread(move || {
+            read()?.parse(&Context {
                 catalog: &declared.catalog(),
                 subschemas: &declared,
                 clock: clock.as_ref(),
             })
-        };
-        let parsed = tokio::task::spawn_blocking(work).await;
-        parsed.map_err(|error| Error::Configuration(error.to_string()))
+        })
+        .await
     }
 
     /// Makes a valid configuration the one in use, here and in the proxy, and keeps a copy of it.
@@ -130,13 +128,11 @@ impl LiveConfig {
             tracing::warn!("{warning}");
         }
         let hash = config.hash().to_owned();
-        let records = config
-            .records()
-            .iter()
-            .map(|(entity, record)| (*entity, record.clone()));
-        let version = self
-            .store
-            .replace_all(records.collect())
+        let (store, config) = (Arc::clone(&self.store), Arc::new(config));
+        let replacing = Arc::clone(&config);
+        let replaced = on_own_thread(move || store.try_replace_all(replacing.records())).await;
+        let version = replaced
+            .map_err(|error| error.to_string())?
             .map_err(|error| error.to_string())?;
         *self.hash.lock() = hash;
         self.process.set_configured();
@@ -147,13 +143,34 @@ impl LiveConfig {
             );
         }
         let copy = self.copy.clone();
-        let saved = tokio::task::spawn_blocking(move || last_good::save(&copy, &config)).await;
+        let saved = on_own_thread(move || last_good::save(&copy, &config)).await;
         match saved {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(format!("cannot write {}: {error}", self.copy.display())),
             Err(error) => Err(error.to_string()),
         }
     }
+}
+
+/// Does work that may take long, on a thread that ends with it.
+///
+/// Perf: a large configuration is a gigabyte of small pieces for a while. When a thread ends, the allocator gives what is
+/// free to the system; one that waits for more work keeps it.
+async fn on_own_thread<R: Send + 'static>(
+    work: impl FnOnce() -> R + Send + 'static,
+) -> Result<R, Error> {
+    let (done, result) = tokio::sync::oneshot::channel();
+    let thread = std::thread::Builder::new().name("configuration".to_owned());
+    let thread = thread.spawn(move || {
+        // Whoever asked may have gone; then nobody wants the result.
+        let _ = done.send(work());
+    });
+    thread.map_err(|source| Error::System {
+        what: "no thread",
+        source,
+    })?;
+    let lost = |_| Error::Configuration("reading it failed".to_owned());
+    result.await.map_err(lost)
 }
 
 fn invalid(source: &str, errors: &declarative::Errors) -> Error {
@@ -191,7 +208,7 @@ impl DeclarativeConfig for LiveConfig {
         if check_hash && document.hash() == *self.hash.lock() {
             return Ok(Loaded::Unchanged);
         }
-        let parsed = self.parse(document).await;
+        let parsed = self.parse(move || Ok(document)).await;
         let parsed = parsed.map_err(|error| LoadError::Failed(error.to_string()))?;
         let config = parsed.map_err(refuse)?;
         let shown = config.to_json();

@@ -53,7 +53,7 @@ impl DeclarativeStore {
             catalog,
             clock,
         };
-        store.replace_all(Vec::new())?;
+        store.replace_all([])?;
         Ok(store)
     }
 
@@ -63,7 +63,21 @@ impl DeclarativeStore {
     ///
     /// # Errors
     /// A clash or a missing reference among the records; then everything stays as it was.
-    pub fn replace_all(&self, records: Vec<(&str, Record)>) -> Result<Version, Error> {
+    pub fn replace_all<'r>(
+        &self,
+        records: impl IntoIterator<Item = (&'r str, Record)>,
+    ) -> Result<Version, Error> {
+        self.try_replace_all(records.into_iter().map(Ok))
+    }
+
+    /// As [`Self::replace_all`], for records that come one by one and may fail to.
+    ///
+    /// # Errors
+    /// Also those of the records; then everything stays as it was.
+    pub fn try_replace_all<'r>(
+        &self,
+        records: impl IntoIterator<Item = Result<(&'r str, Record), Error>>,
+    ) -> Result<Version, Error> {
         let state = self.build(records)?;
         let mut current = self.current.write();
         let changes = self.differences(&current.state, &state);
@@ -75,24 +89,26 @@ impl DeclarativeStore {
         Ok(version)
     }
 
-    fn build(&self, records: Vec<(&str, Record)>) -> Result<State, Error> {
+    fn build<'r>(
+        &self,
+        records: impl IntoIterator<Item = Result<(&'r str, Record), Error>>,
+    ) -> Result<State, Error> {
         let now = self.clock.unix_seconds();
         let mut state = State::new(&self.catalog);
-        let is_default = |(entity, record): &(&str, Record)| {
-            *entity == "workspaces" && record.get("name").is_some_and(|name| name == "default")
-        };
-        if !records.iter().any(is_default)
-            && let Some(schema) = self.catalog.get("workspaces")
-        {
-            let workspace = store::repository::default_workspace(schema, now)?;
-            state.insert(schema, workspace, now)?;
-        }
-        for (entity, record) in records {
+        let mut has_default = false;
+        for record in records {
+            let (entity, record) = record?;
             let schema = self
                 .catalog
                 .get(entity)
                 .ok_or_else(|| Error::Database(format!("there is no entity {entity}")))?;
+            has_default |=
+                entity == "workspaces" && record.get("name").is_some_and(|name| name == "default");
             state.insert(schema, record, now)?;
+        }
+        if !has_default && let Some(schema) = self.catalog.get("workspaces") {
+            let workspace = store::repository::default_workspace(schema, now)?;
+            state.insert(schema, workspace, now)?;
         }
         state.check_references(&self.catalog)?;
         Ok(state)
@@ -106,7 +122,7 @@ impl DeclarativeStore {
             for (id, row) in after.iter() {
                 match before.get(id) {
                     None => changes.push((schema.name, *id, EventKind::Create)),
-                    Some(old) if old.differs(row) => {
+                    Some(old) if old.differs(row, schema) => {
                         changes.push((schema.name, *id, EventKind::Update));
                     }
                     Some(_) => {}

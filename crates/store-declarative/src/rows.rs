@@ -1,18 +1,16 @@
 //! The records of one entity.
-//!
-//! A record is kept as JSON text, which takes a fraction of the memory of a tree of maps.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use schema::{Record, Schema};
 use serde_json::Value;
 use store::catalog::{self, UniqueKey};
-use store::{Error, Key};
+use store::{Error, Key, Packed};
 use uuid::Uuid;
 
 /// One record.
 pub(crate) struct Row {
-    text: Box<str>,
+    packed: Packed,
     /// The second in which it expires.
     expires: Option<i64>,
 }
@@ -22,29 +20,24 @@ const TIMES: [&str; 2] = ["created_at", "updated_at"];
 
 impl Row {
     /// The record, unless it has expired.
-    pub(crate) fn read(&self, now: i64) -> Result<Option<Record>, Error> {
+    pub(crate) fn read(&self, schema: &Schema, now: i64) -> Result<Option<Record>, Error> {
         if self.expires.is_some_and(|second| second <= now) {
             return Ok(None);
         }
-        let mut record = self.parse()?;
+        let mut record = self.packed.unpack(schema)?;
         if let Some(second) = self.expires {
             record.insert("ttl".to_owned(), second.saturating_sub(now).into());
         }
         Ok(Some(record))
     }
 
-    fn parse(&self) -> Result<Record, Error> {
-        serde_json::from_str(&self.text)
-            .map_err(|error| Error::Database(format!("a record cannot be read: {error}")))
-    }
-
     /// Whether the records say something different, apart from when they were written.
-    pub(crate) fn differs(&self, other: &Self) -> bool {
-        if self.text == other.text {
+    pub(crate) fn differs(&self, other: &Self, schema: &Schema) -> bool {
+        if self.packed == other.packed {
             return self.expires != other.expires;
         }
         let timeless = |row: &Self| {
-            let mut record = row.parse().unwrap_or_default();
+            let mut record = row.packed.unpack(schema).unwrap_or_default();
             for field in TIMES {
                 record.remove(field);
             }
@@ -149,14 +142,19 @@ impl Rows {
         let stored: Record = catalog::stored_fields(schema)
             .map(|(name, _)| (name.to_owned(), record.remove(name).unwrap_or_default()))
             .collect();
-        let text = Value::Object(stored).to_string().into_boxed_str();
-        self.by_id.insert(id, Row { text, expires });
+        let packed = Packed::pack(schema, &stored);
+        self.by_id.insert(id, Row { packed, expires });
         Ok(id)
     }
 
     /// The record that a key names.
-    pub(crate) fn find(&self, key: Key<'_>, now: i64) -> Result<Option<Record>, Error> {
-        let read = |id: Uuid| self.get(&id).map_or(Ok(None), |row| row.read(now));
+    pub(crate) fn find(
+        &self,
+        schema: &Schema,
+        key: Key<'_>,
+        now: i64,
+    ) -> Result<Option<Record>, Error> {
+        let read = |id: Uuid| self.get(&id).map_or(Ok(None), |row| row.read(schema, now));
         match key {
             Key::Id(id) => read(id),
             Key::Unique(field, value) => {
@@ -167,23 +165,26 @@ impl Rows {
                         .get(&index_key(&wanted))
                         .map_or(Ok(None), |id| read(*id));
                 }
-                self.first_with(self.after(None), (field, value), now)
+                self.first_with(schema, self.after(None), (field, value), now)
             }
             Key::Within { foreign, field } => {
                 let candidates = self.of_parent(foreign.0, foreign.1, None);
-                self.first_with(candidates, field, now)
+                self.first_with(schema, candidates, field, now)
             }
         }
     }
 
     fn first_with(
         &self,
+        schema: &Schema,
         candidates: impl Iterator<Item = Uuid>,
         (field, value): (&str, &str),
         now: i64,
     ) -> Result<Option<Record>, Error> {
         for id in candidates {
-            let record = self.get(&id).map_or(Ok(None), |row| row.read(now))?;
+            let record = self
+                .get(&id)
+                .map_or(Ok(None), |row| row.read(schema, now))?;
             if let Some(record) = record
                 && record.get(field).and_then(Value::as_str) == Some(value)
             {

@@ -95,7 +95,7 @@ impl State {
         key: Key<'_>,
         now: i64,
     ) -> Result<Option<Record>, Error> {
-        self.rows(schema.name).find(key, now)
+        self.rows(schema.name).find(schema, key, now)
     }
 
     pub(crate) fn page(
@@ -121,7 +121,10 @@ impl State {
         let mut records = Vec::new();
         let mut last = None;
         for id in candidates {
-            let Some(record) = rows.get(&id).map_or(Ok(None), |row| row.read(now))? else {
+            let Some(record) = rows
+                .get(&id)
+                .map_or(Ok(None), |row| row.read(schema, now))?
+            else {
                 continue;
             };
             if !carries(&record, request.tags.as_ref()) {

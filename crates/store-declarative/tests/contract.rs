@@ -32,7 +32,7 @@ impl Subject for Memory {
             .into_iter()
             .map(|(schema, record)| (schema.name, record));
         let opened = self.0.lock().last().cloned().unwrap();
-        opened.replace_all(records.collect()).unwrap();
+        opened.replace_all(records).unwrap();
     }
 }
 

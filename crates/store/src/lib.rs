@@ -9,6 +9,7 @@ pub mod catalog;
 pub mod contract;
 mod error;
 pub mod offset;
+mod packed;
 pub mod repository;
 
 use async_trait::async_trait;
@@ -17,6 +18,7 @@ use uuid::Uuid;
 
 pub use catalog::Catalog;
 pub use error::Error;
+pub use packed::Packed;
 pub use repository::Repository;
 
 /// The workspace that every record belongs to; the id is Kong's for nodes without a database.
