@@ -336,7 +336,11 @@ impl Exchange {
 /// Compat: a request of HTTP/1.0 may name none; nginx takes the name of its server then, which Kong calls `kong`.
 fn host_of(head: &RequestHead) -> String {
     match head.host().map(http1::host_name) {
-        Some(host) => String::from_utf8_lossy(host).to_ascii_lowercase(),
+        Some(host) => {
+            let mut host = String::from_utf8_lossy(host).into_owned();
+            host.make_ascii_lowercase();
+            host
+        }
         None => "kong".to_owned(),
     }
 }

@@ -13,6 +13,7 @@ use crate::request_body::RequestBody;
 use crate::target::Picked;
 use crate::upload::{Upload, WaitsFor};
 use crate::upstream::Http1Upstream;
+use crate::wire::COPIED;
 
 /// The head of an upstream's answer, and the connection that the rest comes over.
 pub(crate) struct Answer {
@@ -96,7 +97,8 @@ async fn try_once(
     let mut upstream =
         Http1Upstream::connect(&worker, &target.target, service.connect_timeout).await?;
     progress.reused = upstream.reused;
-    let mut upload = Upload::new(write_head(exchange, target, body)?, body)?;
+    let (head, copied) = write_head(exchange, target, body)?;
+    let mut upload = Upload::new(head, body, copied)?;
     let mut uploaded = false;
     let answered = loop {
         let limit = match (uploaded, upload.waits_for()) {
@@ -171,12 +173,12 @@ async fn try_once(
     })
 }
 
-/// The request head for this target.
+/// The request head for this target, and whether a small body is behind it.
 fn write_head(
     exchange: &mut Exchange,
     target: &Picked,
     body: &RequestBody,
-) -> Result<Bytes, Error> {
+) -> Result<(Bytes, bool), Error> {
     let cannot = |_| Error::Internal("a request head that cannot be written");
     exchange
         .head
@@ -194,5 +196,14 @@ fn write_head(
             &mut out,
         )
         .map_err(cannot)?;
-    Ok(out.split().freeze())
+    let mut copied = false;
+    if let RequestBody::Memory { pieces, length } = body
+        && *length <= COPIED as u64
+    {
+        copied = true;
+        for piece in pieces {
+            out.extend_from_slice(piece);
+        }
+    }
+    Ok((out.split().freeze(), copied))
 }

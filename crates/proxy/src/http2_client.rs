@@ -109,14 +109,15 @@ fn start(worker: &Rc<Local>, peer: &Rc<Peer>, request: net::h2::Exchange) {
         },
     };
     let (worker, peer) = (worker.clone(), peer.clone());
-    tokio::task::spawn_local(async move {
+    // Perf: boxed, because the runtime moves a task several times before it runs.
+    tokio::task::spawn_local(Box::pin(async move {
         match head {
             Ok(head) => {
                 exchange::serve(worker, peer, Client::Http2(Box::new(client)), head, false).await;
             }
             Err(error) => exchange::refuse_stream(&worker, &mut client, error).await,
         }
-    });
+    }));
 }
 
 /// The head of a stream as the rest of the proxy knows heads.

@@ -8,18 +8,26 @@ use stdx::SeededRandom;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestId([u8; 32]);
 
+/// Every byte as two digits.
+const PAIRS: [[u8; 2]; 256] = {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < pairs.len() {
+        pairs[byte] = [DIGITS[byte >> 4], DIGITS[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
+
 impl RequestId {
     /// A new id.
     pub fn new(random: &mut SeededRandom) -> Self {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut text = [0; 32];
         let words = [random.next_u64(), random.next_u64()];
-        for (pair, byte) in text
-            .chunks_exact_mut(2)
-            .zip(words.iter().flat_map(|word| word.to_be_bytes()))
-        {
-            pair[0] = DIGITS[usize::from(byte >> 4)];
-            pair[1] = DIGITS[usize::from(byte & 15)];
+        let bytes = words.iter().flat_map(|word| word.to_be_bytes());
+        for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+            pair.copy_from_slice(&PAIRS[usize::from(byte)]);
         }
         Self(text)
     }

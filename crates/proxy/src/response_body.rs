@@ -14,7 +14,7 @@ use crate::forward::Answer;
 use crate::http1_client::Http1Client;
 use crate::http2_client::AnswerStream;
 use crate::upstream::Http1Body;
-use crate::wire::Outgoing;
+use crate::wire::{COPIED, Outgoing};
 
 /// What a buffering route reads ahead of a slow client.
 const READ_AHEAD: usize = 256 << 10;
@@ -74,28 +74,31 @@ async fn send_http1(
     } else {
         Connection::Close
     };
-    let mut out = Outgoing::default();
     let status = head.status();
-    {
-        let mut scratch = exchange.worker.scratch.borrow_mut();
-        head.write(announced, connection, &mut scratch)
-            .map_err(|_| Error::Internal("a response head that cannot be written"))?;
-        out.push(scratch.split().freeze());
-    }
     let ahead = if exchange.chosen()?.route.response_buffering && !exchange.unbuffered {
         READ_AHEAD
     } else {
         0
     };
-    // Perf: frees the read buffer, so that the body can be read into it from its start.
-    head.recycle(&exchange.worker.buffers);
     let mut relay = Relay {
         encoder: BodyEncoder::new(framing),
-        out,
+        out: Outgoing::default(),
         sent: 0,
         ended: false,
     };
-    relay.gather(&mut body)?;
+    {
+        let mut scratch = exchange.worker.scratch.borrow_mut();
+        head.write(announced, connection, &mut scratch)
+            .map_err(|_| Error::Internal("a response head that cannot be written"))?;
+        // Perf: frees the read buffer, so that the body can be read into it from its start.
+        head.recycle(&exchange.worker.buffers);
+        let gathered = relay.gather(&mut body);
+        if relay.out.waiting() <= COPIED {
+            relay.out.copy_into(&mut scratch);
+        }
+        relay.out.prepend(scratch.split().freeze());
+        gathered?;
+    }
     exchange.status = Some(status);
     let send_timeout = exchange.published.settings.limits.send_timeout;
     let relayed = loop {

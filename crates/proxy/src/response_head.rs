@@ -11,10 +11,7 @@ pub(crate) fn edit(exchange: &mut Exchange, head: &mut ResponseHead) -> Result<(
     head.strip_hop_by_hop();
     let status = head.status();
     let headers = &mut head.headers;
-    exchange.unbuffered = headers
-        .get("x-accel-buffering")
-        .is_some_and(|value| value.eq_ignore_ascii_case(b"no"));
-    remove_private(headers);
+    exchange.unbuffered = remove_private(headers);
     let trailers_wanted = exchange.head.accepts_trailers();
     if !trailers_wanted {
         headers.remove(Known::Trailer);
@@ -25,22 +22,27 @@ pub(crate) fn edit(exchange: &mut Exchange, head: &mut ResponseHead) -> Result<(
     edited.map_err(|_| Error::Internal("a response header that cannot be written"))
 }
 
-/// Removes headers by which an upstream speaks to nginx alone.
-fn remove_private(headers: &mut Headers) {
-    let private = |name: &[u8]| {
-        let start = |length: usize| name.get(..length).map(<[u8]>::to_ascii_lowercase);
-        name.len() >= 5
-            && name.first().is_some_and(|first| *first | 0x20 == b'x')
-            && (start(8).as_deref() == Some(b"x-accel-") || name.eq_ignore_ascii_case(b"x-pad"))
+/// Removes headers by which an upstream speaks to nginx alone; tells whether they forbid to buffer the answer.
+fn remove_private(headers: &mut Headers) -> bool {
+    let starts = |name: &[u8], start: &[u8]| {
+        name.get(..start.len())
+            .is_some_and(|found| found.eq_ignore_ascii_case(start))
     };
+    let private = |name: &[u8]| starts(name, b"x-accel-") || name.eq_ignore_ascii_case(b"x-pad");
+    // Perf: nearly all answers have none of them, and nothing is allocated then.
     let found: Vec<Vec<u8>> = headers
         .iter()
         .filter(|field| field.known == Known::Other && private(field.name))
         .map(|field| field.name.to_vec())
         .collect();
+    let unbuffered = !found.is_empty()
+        && headers
+            .get("x-accel-buffering")
+            .is_some_and(|value| value.eq_ignore_ascii_case(b"no"));
     for name in found {
         headers.remove(name.as_slice());
     }
+    unbuffered
 }
 
 /// Compat: of a header that can only have one value, nginx keeps the first line.

@@ -36,12 +36,13 @@ pub(crate) enum WaitsFor {
 }
 
 impl Upload {
-    /// A head and the body that follows it.
-    pub fn new(head: Bytes, body: &RequestBody) -> Result<Self, Error> {
+    /// A head and the body that follows it; `copied` says that the head has a body in memory behind it already.
+    pub fn new(head: Bytes, body: &RequestBody, copied: bool) -> Result<Self, Error> {
         let mut out = Outgoing::default();
         out.push(head);
         let source = match body {
             RequestBody::Empty(_) => Source::Empty,
+            RequestBody::Memory { .. } if copied => Source::Empty,
             RequestBody::Memory { pieces, .. } => {
                 for piece in pieces {
                     out.push(piece.clone());

@@ -35,7 +35,7 @@ impl Http1Upstream {
         target: &Target,
         timeout: Duration,
     ) -> Result<Self, Error> {
-        let kept = worker.pool.take(target, worker.clock.monotonic());
+        let kept = worker.pool.take(target, worker.deadlines.recently());
         let reused = kept.is_some();
         let Pooled {
             connection: stream,
@@ -180,7 +180,7 @@ impl Http1Body {
                     connection: stream,
                     requests,
                 },
-                worker.clock.monotonic(),
+                worker.deadlines.recently(),
             );
         }
     }
