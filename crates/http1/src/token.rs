@@ -66,30 +66,37 @@ fn marks_equal(word: u64, wanted: u8) -> u64 {
     zero.wrapping_sub(ONES) & !zero & HIGHS
 }
 
-/// Whether any word of the bytes has a mark; shorter bytes are padded with zeros, which must not be marked wrongly.
+/// Whether any byte has a mark.
 // Perf: eight bytes at a time, because most values are too short for the compiler's wide loops (benches/heads.rs).
-fn any_mark(bytes: &[u8], padding: u8, marks: impl Fn(u64) -> u64) -> bool {
-    let (chunks, rest) = bytes.as_chunks::<8>();
+#[inline(always)]
+fn any_mark(bytes: &[u8], marks: impl Fn(u64) -> u64) -> bool {
     let last = match bytes.last_chunk::<8>() {
         Some(last) => *last,
-        None => std::array::from_fn(|at| rest.get(at).copied().unwrap_or(padding)),
+        None => short_word(bytes),
     };
-    chunks
-        .iter()
-        .fold(marks(u64::from_le_bytes(last)), |any, chunk| {
-            any | marks(u64::from_le_bytes(*chunk))
-        })
-        != 0
+    let (chunks, _) = bytes.as_chunks::<8>();
+    let any = |any, chunk: &[u8; 8]| any | marks(u64::from_le_bytes(*chunk));
+    chunks.iter().fold(marks(u64::from_le_bytes(last)), any) != 0
+}
+
+/// Less than eight bytes, some of them twice, filled up with `0`, which nobody looks for.
+#[inline(always)]
+fn short_word(bytes: &[u8]) -> [u8; 8] {
+    if let (Some([a, b, c, d]), Some([e, f, g, h])) = (bytes.first_chunk(), bytes.last_chunk()) {
+        return [*a, *b, *c, *d, *e, *f, *g, *h];
+    }
+    let at = |position: usize| bytes.get(position).copied().unwrap_or(b'0');
+    [at(0), at(1), at(2), b'0', b'0', b'0', b'0', b'0']
 }
 
 /// Whether any byte is 0x7f or below `FIRST`.
 fn any_below<const FIRST: u8>(bytes: &[u8]) -> bool {
-    any_mark(bytes, b'0', marks_below::<FIRST>)
+    any_mark(bytes, marks_below::<FIRST>)
 }
 
 /// Whether `first` or `second`, neither of which is `0`, is among the bytes.
 pub(crate) fn contains_either(bytes: &[u8], first: u8, second: u8) -> bool {
-    any_mark(bytes, b'0', |word| {
+    any_mark(bytes, |word| {
         marks_equal(word, first) | marks_equal(word, second)
     })
 }

@@ -47,7 +47,7 @@ impl Process {
                     fs::read_to_string(log).unwrap_or_default()
                 );
             }
-            std::thread::yield_now();
+            pause();
         }
         Ok(start.elapsed())
     }
@@ -109,7 +109,12 @@ impl Drop for Process {
                 let _ = self.child.wait();
                 return;
             }
-            std::thread::yield_now();
+            pause();
         }
     }
+}
+
+/// Leaves the cores to those who are waited for.
+fn pause() {
+    std::thread::park_timeout(Duration::from_millis(10));
 }
