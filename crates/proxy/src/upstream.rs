@@ -62,8 +62,7 @@ impl Http1Upstream {
         cx: &mut Context<'_>,
     ) -> Poll<Result<ResponseHead, Error>> {
         if self.inbox.capacity() == 0 {
-            self.inbox = worker.buffers.take_body();
-            self.inbox.reserve(ROOM);
+            self.inbox = take_buffer(worker);
         }
         loop {
             if !self.inbox.is_empty()
@@ -100,6 +99,16 @@ impl Http1Upstream {
     /// The connection and what arrived behind the head, for a tunnel.
     pub fn into_parts(self) -> (Stream, BytesMut) {
         (self.stream, self.inbox)
+    }
+}
+
+/// A buffer with room for what is read at once. Smaller ones leave the pool one by one.
+fn take_buffer(worker: &Local) -> BytesMut {
+    let kept = worker.buffers.take_body();
+    if kept.capacity() >= ROOM {
+        kept
+    } else {
+        BytesMut::with_capacity(ROOM)
     }
 }
 

@@ -100,8 +100,9 @@ impl Worker {
     }
 
     fn order(&self, order: Order) {
-        if self.orders.try_send(order).is_err() {
-            tracing::warn!("a worker does not take orders: it has ended, or has many to carry out");
+        // One that has ended has nothing left to carry out.
+        if let Err(mpsc::error::TrySendError::Full(_)) = self.orders.try_send(order) {
+            tracing::warn!("a worker has too many orders to carry out, one is lost");
         }
     }
 }
