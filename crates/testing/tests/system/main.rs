@@ -1,0 +1,20 @@
+//! Whole nodes, in processes of their own, under everything that a production network and its people do to them.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "every module here is a test"
+)]
+
+mod crash;
+mod declarative;
+mod fresh_configuration;
+mod hostile_clients;
+mod hostile_http2;
+mod logs;
+mod memory;
+mod refusal;
+mod reload;
+mod shutdown;
+mod upstream_answers;
+mod upstream_faults;
