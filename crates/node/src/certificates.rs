@@ -32,6 +32,15 @@ impl Owner {
             Self::Status => "status-kong-default",
         }
     }
+
+    /// The setting with its certificates; the one with their keys ends in `_key`.
+    fn setting(self) -> &'static str {
+        match self {
+            Self::Proxy => "ssl_cert",
+            Self::Admin => "admin_ssl_cert",
+            Self::Status => "status_ssl_cert",
+        }
+    }
 }
 
 /// The certificates of a listener: those of the settings, or else generated ones, an ECDSA and an RSA one.
@@ -53,8 +62,29 @@ pub fn identity(
     let alternative = pairs
         .next()
         .map(|(certificate, key)| (certificate.as_str(), key.as_str()));
-    ServerIdentity::from_pem(certificate, key, alternative)
-        .map_err(|error| Error::Certificate(format!("{}: {error}", owner.stem())))
+    ServerIdentity::from_pem(certificate, key, alternative).map_err(|error| {
+        Error::Certificate(format!("{}: {error}", origin(owner, configured, prefix)))
+    })
+}
+
+/// Where the certificates of a listener come from, for a person who has to mend them.
+fn origin(owner: Owner, configured: &[KeyPair], prefix: &Path) -> String {
+    if configured.is_empty() {
+        let files = prefix.join("ssl").join(owner.stem());
+        return format!(
+            "{}*, which a start makes anew if it is gone",
+            files.display()
+        );
+    }
+    let sources = configured.iter().map(|pair| match &pair.certificate {
+        config::PemSource::File(path) => path.display().to_string(),
+        config::PemSource::Inline(_) => "given as text".to_owned(),
+    });
+    let setting = owner.setting();
+    format!(
+        "{setting} and {setting}_key ({})",
+        sources.collect::<Vec<_>>().join(", ")
+    )
 }
 
 /// Makes the certificates that the listeners of these settings will need, so that a start need not.

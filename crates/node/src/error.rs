@@ -45,6 +45,11 @@ pub enum Error {
     /// Settings that the network layer refuses.
     #[error("{0}")]
     Net(#[from] net::Error),
+    /// The file of the embedded store cannot be used.
+    #[error(
+        "cannot open the store {path}: {reason}; put a copy of it back, or choose another prefix with -p or `prefix`"
+    )]
+    OpenStore { path: PathBuf, reason: String },
     /// The store.
     #[error("the store: {0}")]
     Store(#[from] store::Error),

@@ -64,14 +64,11 @@ impl OpenStore {
         let catalog = DeclaredEntities::of(settings).catalog();
         match &settings.store {
             StoreChoice::Sqlite { file, .. } => {
-                make_private(file)?;
                 let options = store_sqlite::Options {
                     clock,
                     ..store_sqlite::Options::default()
                 };
-                Ok(Self::Sqlite(Arc::new(SqliteStore::open(
-                    file, catalog, options,
-                )?)))
+                open_file(file, catalog, options).map(|store| Self::Sqlite(Arc::new(store)))
             }
             StoreChoice::Declarative { .. } => {
                 let log = store_declarative::CHANGE_LOG;
@@ -105,10 +102,20 @@ fn make_private(file: &Path) -> Result<(), Error> {
 
 /// Opens the embedded store, which makes its tables or brings them up to date, and closes it again.
 pub fn open_store(file: &Path) -> Result<(), Error> {
-    make_private(file)?;
     let catalog = Catalog::new(entities::all());
-    SqliteStore::open(file, catalog, store_sqlite::Options::default())?;
-    Ok(())
+    open_file(file, catalog, store_sqlite::Options::default()).map(drop)
+}
+
+fn open_file(
+    file: &Path,
+    catalog: Catalog,
+    options: store_sqlite::Options,
+) -> Result<SqliteStore, Error> {
+    make_private(file)?;
+    SqliteStore::open(file, catalog, options).map_err(|error| Error::OpenStore {
+        path: file.to_owned(),
+        reason: error.to_string(),
+    })
 }
 
 /// Validated access to the store of the settings, for commands that work without a node.
