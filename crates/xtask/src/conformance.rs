@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
 use serde_json::Value;
@@ -36,14 +36,18 @@ pub fn run(args: &[String]) -> anyhow::Result<()> {
         build.arg("--release");
     }
     run_command("build", &mut build)?;
-    replay(if release { "release" } else { "debug" }, &passed_on)?;
+    let profile = if release { "release" } else { "debug" };
+    replay(profile, &passed_on, Stdio::inherit())?;
     Ok(())
 }
 
 /// Replays all cases with the debug build and compares with the floor.
 pub fn ratchet() -> anyhow::Result<()> {
     say("== conformance");
-    let held = replay("debug", &[])?;
+    let held = replay("debug", &[], Stdio::null())?;
+    for (area, cases) in &held {
+        say(&format!("{cases:4} {area}"));
+    }
     let floor = fs::read_to_string(root().join(FLOOR)).context(FLOOR)?;
     let floor: BTreeMap<String, u64> = serde_json::from_str(&floor).context(FLOOR)?;
     let mut fallen = Vec::new();
@@ -65,7 +69,12 @@ pub fn ratchet() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn replay(profile: &str, passed_on: &[&str]) -> anyhow::Result<BTreeMap<String, u64>> {
+/// Runs all cases that `passed_on` selects; `differences` says where what differs is printed.
+fn replay(
+    profile: &str,
+    passed_on: &[&str],
+    differences: Stdio,
+) -> anyhow::Result<BTreeMap<String, u64>> {
     let folder = tempfile::tempdir()?;
     let node = Node::start(profile, folder.path())?;
     let results = folder.path().join("results.json");
@@ -79,6 +88,7 @@ fn replay(profile: &str, passed_on: &[&str]) -> anyhow::Result<BTreeMap<String, 
         .arg(&results)
         .args(passed_on)
         .env("PYTHONDONTWRITEBYTECODE", "1")
+        .stdout(differences)
         .current_dir(root().join("conformance"))
         .status()
         .context("python3")?;
