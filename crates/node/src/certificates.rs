@@ -76,15 +76,18 @@ fn origin(owner: Owner, configured: &[KeyPair], prefix: &Path) -> String {
             files.display()
         );
     }
-    let sources = configured.iter().map(|pair| match &pair.certificate {
+    let setting = owner.setting();
+    let certificates = configured.iter().map(|pair| &pair.certificate);
+    format!("{setting} and {setting}_key ({})", places(certificates))
+}
+
+/// Where PEM texts come from, for a person who has to mend them.
+pub fn places<'a>(sources: impl IntoIterator<Item = &'a config::PemSource>) -> String {
+    let places = sources.into_iter().map(|source| match source {
         config::PemSource::File(path) => path.display().to_string(),
         config::PemSource::Inline(_) => "given as text".to_owned(),
     });
-    let setting = owner.setting();
-    format!(
-        "{setting} and {setting}_key ({})",
-        sources.collect::<Vec<_>>().join(", ")
-    )
+    places.collect::<Vec<_>>().join(", ")
 }
 
 /// Makes the certificates that the listeners of these settings will need, so that a start need not.

@@ -116,9 +116,12 @@ pub fn trusted_roots(tls: &Tls) -> Result<Option<TrustStore>, Error> {
     }
     let configured = match texts.as_slice() {
         [] => None,
-        texts => Some(TrustStore::from_pem(
-            texts.iter().map(stdx::Secret::expose),
-        )?),
+        texts => Some(
+            TrustStore::from_pem(texts.iter().map(stdx::Secret::expose)).map_err(|error| {
+                let places = certificates::places(&tls.trusted);
+                Error::Certificate(format!("lua_ssl_trusted_certificate ({places}): {error}"))
+            })?,
+        ),
     };
     if !tls.trust_system {
         return Ok(configured);
@@ -139,7 +142,13 @@ pub fn client_identity(tls: &Tls) -> Result<Option<ClientIdentity>, Error> {
         return Ok(None);
     };
     let (certificate, key) = certificates::load(pair)?;
-    Ok(Some(ClientIdentity::from_pem(&certificate, &key)?))
+    let identity = ClientIdentity::from_pem(&certificate, &key).map_err(|error| {
+        let places = certificates::places([&pair.certificate, &pair.key]);
+        Error::Certificate(format!(
+            "client_ssl_cert and client_ssl_cert_key ({places}): {error}"
+        ))
+    })?;
+    Ok(Some(identity))
 }
 
 /// How names are resolved.

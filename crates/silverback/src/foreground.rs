@@ -14,7 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::arguments::Run;
 use crate::commands::start::READY;
 use crate::commands::{load, sources};
-use crate::output::Output;
+use crate::output::{Output, words};
 
 /// Threads for the Admin and Status APIs, the store and the compiler; traffic has threads of its own.
 const CONTROL_THREADS: usize = 2;
@@ -27,7 +27,7 @@ pub fn run(options: &Run, output: &Output) -> anyhow::Result<ExitCode> {
     let outcome = serve(options, output);
     if let (true, Err(error)) = (options.background, &outcome) {
         // The command that waits for this node reads why there is none.
-        output.say(format!("{error:#}"));
+        output.say(words(error));
     }
     outcome
 }

@@ -82,11 +82,7 @@ impl Output {
 
     /// Prints an error with its causes.
     pub fn failure(&self, error: &anyhow::Error) -> ExitCode {
-        let mut text = format!("Error: {error}");
-        for cause in error.chain().skip(1) {
-            text.push_str(&format!(": {cause}"));
-        }
-        write_line(io::stderr().lock(), &text);
+        write_line(io::stderr().lock(), &format!("Error: {}", words(error)));
         ExitCode::FAILURE
     }
 
@@ -100,6 +96,18 @@ impl Output {
             ExitCode::SUCCESS
         }
     }
+}
+
+/// An error with those of its causes that it does not name itself.
+pub fn words(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
 }
 
 /// A reader that went away (`silverback … | head`) is no reason to fail.

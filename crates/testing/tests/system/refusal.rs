@@ -14,6 +14,13 @@ fn assert_refused(place: &Place, named: &[&str]) {
         assert!(words.contains(name), "{name} is not in: {words}");
     }
     assert!(!words.contains("panicked"), "{words}");
+    for line in words.lines().filter(|line| line.starts_with("Error: ")) {
+        let mut parts: Vec<&str> = line.split(": ").skip(1).collect();
+        let said = parts.len();
+        parts.sort_unstable();
+        parts.dedup();
+        assert_eq!(parts.len(), said, "something is said twice: {line}");
+    }
 }
 
 #[test]
@@ -87,6 +94,16 @@ fn a_file_that_is_missing_or_broken_is_named() {
     place.set("SSL_CERT", &broken);
     place.set("SSL_CERT_KEY", &broken);
     assert_refused(&place, &["ssl_cert", "broken.pem"]);
+    let place = Place::new();
+    let broken = place.write("broken.pem", "-----BEGIN CERTIFICATE-----\nnonsense\n");
+    place.set("LUA_SSL_TRUSTED_CERTIFICATE", &broken);
+    assert_refused(&place, &["lua_ssl_trusted_certificate", "broken.pem"]);
+    let place = Place::new();
+    let broken = place.write("broken.pem", "-----BEGIN CERTIFICATE-----\nnonsense\n");
+    place.set("CLIENT_SSL", "on");
+    place.set("CLIENT_SSL_CERT", &broken);
+    place.set("CLIENT_SSL_CERT_KEY", &broken);
+    assert_refused(&place, &["client_ssl_cert", "broken.pem"]);
     let place = Place::new();
     let (status, words) = place.fail(&["run", "-c", "/nowhere/kong.conf"]);
     assert_eq!(status, 1);
