@@ -61,7 +61,7 @@ impl Workers {
             }
         }
         for worker in self.workers.drain(count.min(self.workers.len())..) {
-            worker.drain(PATIENCE);
+            worker.retire();
             self.leaving.push(worker);
         }
         self.leaving.retain(|worker| !worker.is_finished());
@@ -96,7 +96,7 @@ impl Workers {
     /// Accepts nothing more, and returns when every request in flight is answered. Dropping the future changes nothing.
     pub async fn finish(&mut self) {
         self.sockets = None;
-        for worker in &self.workers {
+        for worker in self.workers.iter().chain(&self.leaving) {
             worker.drain(PATIENCE);
         }
         let mut look = tokio::time::interval(LOOK);

@@ -37,6 +37,7 @@ pub struct Worker {
 #[derive(Debug)]
 enum Order {
     Listen(Vec<WorkerListener>),
+    Retire,
     Drain(Duration),
     Stop,
 }
@@ -66,6 +67,11 @@ impl Worker {
     /// Accepts from these listeners from now on; connections of the old ones go on.
     pub fn replace_listeners(&self, listeners: Vec<WorkerListener>) {
         self.order(Order::Listen(listeners));
+    }
+
+    /// Stops accepting, serves the connections that it has as if nothing were, and ends when the last of them has ended.
+    pub fn retire(&self) {
+        self.order(Order::Retire);
     }
 
     /// Stops accepting, lets the exchanges under way finish, and ends when the last one has or the deadline passes.
@@ -133,11 +139,20 @@ async fn run(
     let open = Rc::new(Open::default());
     spawn_local(keep_house(local.clone()));
     let mut accepting = listen(&local, &open, listeners);
+    let mut retired = false;
     loop {
-        match orders.recv().await {
+        let order = tokio::select! {
+            order = orders.recv() => order,
+            () = all_closed(&open), if retired => break,
+        };
+        match order {
             Some(Order::Listen(listeners)) => {
                 let replacement = listen(&local, &open, listeners);
                 stop_accepting(std::mem::replace(&mut accepting, replacement));
+            }
+            Some(Order::Retire) => {
+                stop_accepting(std::mem::take(&mut accepting));
+                retired = true;
             }
             Some(Order::Drain(deadline)) => {
                 stop_accepting(accepting);
@@ -156,7 +171,7 @@ async fn end_in_order(open: &Open, deadline: Duration, orders: &mut mpsc::Receiv
         while let Some(order) = orders.recv().await {
             match order {
                 Order::Stop => return,
-                Order::Listen(_) | Order::Drain(_) => {
+                Order::Listen(_) | Order::Retire | Order::Drain(_) => {
                     tracing::warn!("a worker that ends takes no other orders")
                 }
             }

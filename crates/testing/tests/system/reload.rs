@@ -145,6 +145,15 @@ fn workers_that_a_reload_takes_away_finish_what_they_have() {
     let place = Place::new().with("NGINX_WORKER_PROCESSES", "4");
     let node = place.start();
     node.add_route("/r", &backend.url(), &Value::Null);
+    let mut idle: Vec<Client> = (0..CLIENTS)
+        .map(|number| {
+            let mut client = node.client();
+            if number % 2 == 0 {
+                assert_eq!(client.get("/none").status, 404);
+            }
+            client
+        })
+        .collect();
     let mut clients: Vec<Client> = (0..CLIENTS)
         .map(|_| {
             let mut client = node.client();
@@ -163,7 +172,12 @@ fn workers_that_a_reload_takes_away_finish_what_they_have() {
     for client in &mut clients {
         assert_eq!(client.receive().text(), "late");
     }
+    for client in &mut idle {
+        assert_eq!(client.get("/none").status, 404);
+    }
     assert_eq!(node.get("/none").status, 404);
+    node.signal(Signal::SIGQUIT);
+    assert!(node.wait().success());
 }
 
 #[test]
