@@ -21,6 +21,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("store", &["stdx", "schema", "entities"]),
     // Siblings that never import each other.
     ("store-sqlite", &["stdx", "schema", "entities", "store"]),
+    ("store-postgres", &["stdx", "schema", "entities", "store"]),
     (
         "store-declarative",
         &["stdx", "schema", "entities", "store"],

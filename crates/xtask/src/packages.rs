@@ -1,18 +1,19 @@
 //! System packages that tests and benchmarks need, installed when they are missing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::steps::{output, run, say};
 
 /// A program that must be there, and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 6] = [
+const PROGRAMS: [(&str, &str); 7] = [
     ("python3", "python3"),
     ("curl", "curl"),
     ("nginx", "nginx-light"),
     ("cc", "gcc"),
     ("cmake", "cmake"),
     ("sqlite3", "sqlite3"),
+    ("initdb", "postgresql"),
 ];
 
 /// What only the benchmarks need.
@@ -51,8 +52,16 @@ pub fn install(programs: &[(&str, &str)]) -> anyhow::Result<()> {
 
 fn is_there(program: &str) -> bool {
     let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
-    path.split(':')
-        .any(|folder| Path::new(folder).join(program).is_file())
+    let is_in = |folder: &Path| folder.join(program).is_file();
+    path.split(':').any(|folder| is_in(Path::new(folder)))
+        || postgresql_folders().any(|folder| is_in(&folder))
+}
+
+/// Where Debian keeps the programs of a PostgreSQL server, which are on nobody's path.
+fn postgresql_folders() -> impl Iterator<Item = PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql");
+    let versions = versions.into_iter().flatten().flatten();
+    versions.map(|version| version.path().join("bin"))
 }
 
 fn apt() -> Command {

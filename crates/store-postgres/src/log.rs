@@ -1,0 +1,178 @@
+//! The change log: what triggers write, whoever changes a row, and how readers follow it.
+//!
+//! Invariant: a reader that sees a version has seen, or can see, every smaller one that will ever be.
+//! The triggers run at the end of their transaction and take their numbers under a lock that is held until it is
+//! over, so numbers become visible in their order, and a transaction that is open for long delays nobody.
+
+use async_trait::async_trait;
+use deadpool_postgres::{Client, Transaction};
+use store::{Changes, Error, Event, EventKind, Version};
+use uuid::Uuid;
+
+use crate::cell::Micros;
+use crate::failure::Failure;
+use crate::pool::Work;
+
+/// The channel on which commits are announced.
+pub(crate) const CHANNEL: &str = "silverback_changes";
+
+/// The bounds of the log; null for an empty one.
+pub(crate) const BOUNDS: &str = "SELECT min(version), max(version) FROM silverback_changes";
+
+/// Forgets everything up to a version.
+const TRIM: &str = "DELETE FROM silverback_changes WHERE version <= $1";
+
+/// Numbers the events of a transaction, shortens the log where it is twice as long as it has to be, and tells
+/// the version that the transaction makes; the commit has to follow at once.
+pub(crate) async fn close(transaction: &Transaction<'_>, keep: u64) -> Result<Version, Failure> {
+    transaction
+        .batch_execute("SET CONSTRAINTS ALL IMMEDIATE")
+        .await?;
+    let bounds = transaction.prepare_cached(BOUNDS).await?;
+    let row = transaction.query_one(&bounds, &[]).await?;
+    let bounds: (Option<i64>, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
+    let (Some(oldest), Some(newest)) = bounds else {
+        return Ok(Version(0));
+    };
+    if let Some(last) = trim_to(oldest, newest, keep) {
+        let trim = transaction.prepare_cached(TRIM).await?;
+        transaction.execute(&trim, &[&last]).await?;
+    }
+    Ok(version_of(newest))
+}
+
+/// The version up to which a log with these bounds is to be forgotten.
+fn trim_to(oldest: i64, newest: i64, keep: u64) -> Option<i64> {
+    let keep = i64::try_from(keep).unwrap_or(i64::MAX);
+    let long = newest.saturating_sub(oldest) >= keep.saturating_mul(2);
+    long.then(|| newest.saturating_sub(keep))
+}
+
+/// A number of the change log as a version.
+pub(crate) fn version_of(number: i64) -> Version {
+    Version(u64::try_from(number).unwrap_or(0))
+}
+
+/// Shortens the log where it is too long; writers other than this program never do.
+pub(crate) struct Trim {
+    pub(crate) keep: u64,
+}
+
+#[async_trait]
+impl Work for Trim {
+    type Output = ();
+
+    async fn run(&self, client: &mut Client) -> Result<(), Failure> {
+        let row = client.query_one(BOUNDS, &[]).await?;
+        let (oldest, newest): (Option<i64>, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
+        if let (Some(oldest), Some(newest)) = (oldest, newest)
+            && let Some(last) = trim_to(oldest, newest, self.keep)
+        {
+            client.execute(TRIM, &[&last]).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The newest version.
+pub(crate) struct Newest;
+
+#[async_trait]
+impl Work for Newest {
+    type Output = Version;
+
+    async fn run(&self, client: &mut Client) -> Result<Version, Failure> {
+        let statement = client.prepare_cached(BOUNDS).await?;
+        let row = client.query_one(&statement, &[]).await?;
+        let newest: Option<i64> = row.try_get(1)?;
+        Ok(version_of(newest.unwrap_or(0)))
+    }
+}
+
+/// Where a reader got to: a version and when its event was written, which tells histories apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) version: Version,
+    pub(crate) written: Option<Micros>,
+}
+
+/// Everything after a version.
+pub(crate) struct Read {
+    pub(crate) since: Version,
+    /// When the event of that version was written, if this program has seen it.
+    pub(crate) written: Option<Micros>,
+}
+
+/// One snapshot: the bounds, the event at the place, and the events after it unless they are incomplete.
+const CHANGES: &str = "
+    WITH bounds AS (SELECT min(version) AS oldest, max(version) AS newest FROM silverback_changes)
+    SELECT oldest, newest,
+        (SELECT written_at FROM silverback_changes WHERE version = $1),
+        (SELECT written_at FROM silverback_changes WHERE version = newest),
+        version, entity, entity_id, operation
+    FROM bounds LEFT JOIN silverback_changes ON version > $1 AND oldest <= $1 + 1
+    ORDER BY version";
+
+#[async_trait]
+impl Work for Read {
+    type Output = (Changes, Place);
+
+    async fn run(&self, client: &mut Client) -> Result<Self::Output, Failure> {
+        let statement = client.prepare_cached(CHANGES).await?;
+        let since = i64::try_from(self.since.0).unwrap_or(i64::MAX - 1);
+        let rows = client.query(&statement, &[&since]).await?;
+        let Some(first) = rows.first() else {
+            return Err(Error::Database("the change log does not answer".to_owned()).into());
+        };
+        let (oldest, newest): (Option<i64>, Option<i64>) = (first.try_get(0)?, first.try_get(1)?);
+        let at_since: Option<Micros> = first.try_get(2)?;
+        let until = version_of(newest.unwrap_or(0));
+        let place = Place {
+            version: until,
+            written: first.try_get(3)?,
+        };
+        let reload = (Changes::Reload { from: until }, place);
+        let other_history = match (self.written, at_since) {
+            (Some(seen), Some(there)) => seen != there,
+            _ => false,
+        };
+        if self.since > until || other_history {
+            return Ok(reload);
+        }
+        if self.since == until {
+            let events = Vec::new();
+            return Ok((Changes::Events { until, events }, place));
+        }
+        if oldest.is_none_or(|oldest| oldest > since.saturating_add(1)) {
+            return Ok(reload);
+        }
+        let mut events = Vec::with_capacity(rows.len());
+        for row in &rows {
+            match event(row)? {
+                Some(event) => events.push(event),
+                None => return Ok(reload),
+            }
+        }
+        Ok((Changes::Events { until, events }, place))
+    }
+}
+
+/// The event of a row; `None` for one that says no more than that a whole table was emptied.
+fn event(row: &tokio_postgres::Row) -> Result<Option<Event>, Failure> {
+    let operation: String = row.try_get(7)?;
+    let operation = match operation.as_str() {
+        "insert" => EventKind::Create,
+        "update" => EventKind::Update,
+        "delete" => EventKind::Delete,
+        _ => return Ok(None),
+    };
+    let id: Option<Uuid> = row.try_get(6)?;
+    let version: i64 = row.try_get(4)?;
+    let entity = row.try_get(5)?;
+    Ok(id.map(|id| Event {
+        version: version_of(version),
+        entity,
+        id,
+        operation,
+    }))
+}

@@ -1,0 +1,14 @@
+//! The store against a real PostgreSQL, which each test starts for itself from the installed packages.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends where it fails"
+)]
+
+mod connections;
+mod contract;
+mod feed;
+mod kong;
+mod migrating;
+mod server;
