@@ -27,6 +27,8 @@ pub(crate) struct Http2Client {
 /// What a connection brings next.
 enum Event {
     Request(Box<net::h2::Exchange>),
+    /// The last of its streams ended: from now on it idles.
+    Idle,
     Drain,
     End,
 }
@@ -64,6 +66,7 @@ pub(crate) async fn serve(worker: Rc<Local>, stream: Stream, peer: Rc<Peer>) {
                     ending = true;
                 }
             }
+            Ok(Event::Idle) => {}
             Ok(Event::End) => return,
             Err(_) if ending => return,
             Ok(Event::Drain) | Err(_) => {
@@ -75,14 +78,18 @@ pub(crate) async fn serve(worker: Rc<Local>, stream: Stream, peer: Rc<Peer>) {
 }
 
 async fn next(connection: &mut ServerConnection, worker: &Local, ending: bool) -> Event {
+    let busy = !connection.is_idle();
     std::future::poll_fn(|cx| {
         if !ending && worker.is_draining() {
             return Poll::Ready(Event::Drain);
         }
-        Poll::Ready(match ready!(pin!(connection.accept()).poll(cx)) {
-            Some(Ok(request)) => Event::Request(Box::new(request)),
-            Some(Err(_)) | None => Event::End,
-        })
+        let accepted = pin!(connection.accept()).poll(cx);
+        match accepted {
+            Poll::Ready(Some(Ok(request))) => Poll::Ready(Event::Request(Box::new(request))),
+            Poll::Ready(Some(Err(_)) | None) => Poll::Ready(Event::End),
+            Poll::Pending if busy && connection.is_idle() => Poll::Ready(Event::Idle),
+            Poll::Pending => Poll::Pending,
+        }
     })
     .await
 }

@@ -444,3 +444,54 @@ fn uploads_that_break_off_leave_nothing_behind() {
     assert_eq!(posts, 0);
     node.assert_serves("/r");
 }
+
+#[test]
+fn the_admin_api_bears_clients_that_say_nothing() {
+    const CLIENTS: usize = 1500;
+    let backend = Backend::saying("here");
+    let place = Place::new();
+    let mut node = serving(&place, &backend);
+    let before = node.resident_mib();
+    let clients: Vec<Client> = (0..CLIENTS)
+        .map(|number| {
+            let mut client = node.client_of_admin();
+            match number % 3 {
+                0 => {}
+                1 => client.send("GET /services HTTP/1.1\r\nHo"),
+                _ => client
+                    .send("POST /services HTTP/1.1\r\nHost: a\r\nContent-Length: 9999\r\n\r\n{"),
+            }
+            client
+        })
+        .collect();
+    node.add_route("/meanwhile", &backend.url(), &Value::Null);
+    node.assert_serves("/meanwhile");
+    let grown = node.resident_mib().saturating_sub(before);
+    assert!(grown < 60, "{grown} MiB more");
+    drop(clients);
+    node.assert_serves("/r");
+}
+
+#[test]
+fn handshakes_that_never_end_keep_nobody_out() {
+    const CLIENTS: usize = 500;
+    let backend = Backend::saying("here");
+    let place = Place::new();
+    let mut node = serving(&place, &backend);
+    let silent: Vec<Client> = (0..CLIENTS)
+        .map(|number| {
+            let mut client = Client::connect(place.proxy_tls);
+            if number % 2 == 0 {
+                // The begin of a record that announces more.
+                client.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03");
+            }
+            client
+        })
+        .collect();
+    for _ in 0..20 {
+        let mut secure = Client::connect_tls(place.proxy_tls, "localhost", &["http/1.1"]).unwrap();
+        assert_eq!(secure.get("/r").status, 200);
+    }
+    drop(silent);
+    node.assert_serves("/r");
+}

@@ -268,3 +268,55 @@ fn broken_frames_end_the_connection_and_nothing_else() {
     assert_eq!(backend.received().len(), 0, "{:?}", backend.received());
     assert_serves(&mut node, port);
 }
+
+#[test]
+fn http2_over_tls_is_served_beside_http1() {
+    let backend = Backend::saying("here");
+    let place = Place::new();
+    let node = place.start();
+    node.add_route("/r", &backend.url(), &Value::Null);
+    let mut client =
+        Client::connect_tls(place.proxy_tls, "localhost", &["h2", "http/1.1"]).unwrap();
+    client.send([PREFACE, &frame(SETTINGS, 0, 0, &[])].concat());
+    for stream in [1, 3, 5] {
+        client.send(request(stream));
+        let head = read_until(&mut client, |frame| frame.kind == HEADERS).unwrap();
+        assert_eq!((head.stream, head.payload[0]), (stream, 0x88));
+    }
+    // A reload leaves the streams of a connection alone.
+    place.succeed(&["reload"]);
+    client.send(request(7));
+    let head = read_until(&mut client, |frame| frame.kind == HEADERS).unwrap();
+    assert_eq!((head.stream, head.payload[0]), (7, 0x88));
+    // Who offers nothing gets HTTP/1.1.
+    let mut old = Client::connect_tls(place.proxy_tls, "localhost", &[]).unwrap();
+    assert_eq!(old.get("/r").text(), "here");
+    node.signal(testing::Signal::SIGQUIT);
+    read_until(&mut client, |frame| frame.kind == GOAWAY).unwrap();
+    // The node asks whether the client knows by now, and ends the connection then.
+    let ping = read_until(&mut client, |frame| frame.kind == PING).unwrap();
+    client.send(frame(PING, ACK, 0, &ping.payload));
+    read_until(&mut client, |frame| frame.kind == GOAWAY).unwrap();
+    assert!(client.is_closed());
+    assert!(node.wait().success());
+}
+
+#[test]
+fn a_connection_without_requests_ends_after_its_time() {
+    let backend = Backend::saying("here");
+    let (place, port) = place();
+    let place = place.with("NGINX_HTTP_KEEPALIVE_TIMEOUT", "1s");
+    let node = place.start();
+    node.add_route("/r", &backend.url(), &Value::Null);
+    let mut unused = open(port, &[]);
+    let mut used = open(port, &[]);
+    used.send(request(1));
+    read_until(&mut used, |frame| {
+        frame.kind == DATA && frame.flags & END_STREAM != 0
+    })
+    .unwrap();
+    for client in [&mut unused, &mut used] {
+        let goodbye = read_until(client, |frame| frame.kind == GOAWAY);
+        assert!(goodbye.is_ok() || client.is_closed(), "{goodbye:?}");
+    }
+}
