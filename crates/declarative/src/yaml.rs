@@ -85,7 +85,25 @@ fn write_text(out: &mut String, text: &str) {
     if is_plain(text) {
         out.push_str(text);
     } else {
-        out.push_str(&Value::from(text).to_string());
+        write_quoted(out, text);
+    }
+}
+
+/// Compat: YAML takes some letters for line breaks that JSON leaves alone, and readers refuse others unless they are
+/// escaped (YAML 1.2, section 5.1).
+fn write_quoted(out: &mut String, text: &str) {
+    for letter in Value::from(text).to_string().chars() {
+        match letter {
+            '\u{7f}'..='\u{9f}'
+            | '\u{2028}'
+            | '\u{2029}'
+            | '\u{feff}'
+            | '\u{fffe}'
+            | '\u{ffff}' => {
+                out.push_str(&format!("\\u{:04x}", u32::from(letter)));
+            }
+            letter => out.push(letter),
+        }
     }
 }
 

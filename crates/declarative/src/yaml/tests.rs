@@ -53,6 +53,13 @@ fn reads_as_a_person_would_write_it() {
     assert_eq!(read_back(&text), json!([record]));
 }
 
+#[test]
+fn line_breaks_that_only_yaml_knows_are_kept_in_names_and_values() {
+    let record = json!({"odd": {"\u{2028}": "\u{85}a\u{2029}b\u{feff}\u{7f}"}});
+    let text = written(&[record.as_object().unwrap().clone()]);
+    assert_eq!(read_back(&text), json!([record]), "{text}");
+}
+
 fn value() -> impl Strategy<Value = Value> {
     let text = prop_oneof![
         any::<String>().prop_filter("merges", |text| text != "<<"),
