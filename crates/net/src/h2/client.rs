@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use http::{Request, request, response};
 
+use super::gather::Gathered;
 use super::heartbeat::Heartbeat;
 use super::{Error, RecvBody, SendBody, Settings};
 use crate::Stream;
@@ -25,15 +26,18 @@ pub async fn connect(
     ),
     Error,
 > {
-    let (sender, mut connection) = h2::client::Builder::new()
+    let (io, out) = Gathered::new(stream);
+    let mut builder = h2::client::Builder::new();
+    builder
         .enable_push(false)
         .max_header_list_size(settings.max_header_list_bytes)
         .initial_window_size(settings.stream_window)
         .initial_connection_window_size(settings.connection_window)
         .max_send_buffer_size(usize::try_from(settings.max_send_buffer).unwrap_or(usize::MAX))
-        .max_local_error_reset_streams(Some(settings.max_error_resets))
-        .handshake::<_, Bytes>(stream)
-        .await?;
+        .max_local_error_reset_streams(Some(settings.max_error_resets));
+    let mut handshake = pin!(builder.handshake::<_, Bytes>(io));
+    let (sender, mut connection) =
+        poll_fn(|cx| out.drive(cx, |cx| handshake.as_mut().poll(cx))).await?;
     let mut heartbeat = settings.keepalive.and_then(|timing| {
         connection
             .ping_pong()
@@ -47,7 +51,7 @@ pub async fn connect(
             {
                 return Poll::Ready(Err(error));
             }
-            connection.as_mut().poll(cx).map_err(Error::from)
+            out.drive(cx, |cx| connection.as_mut().poll(cx))
         })
         .await
     };

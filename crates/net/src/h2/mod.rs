@@ -9,6 +9,7 @@
 mod body;
 mod check;
 mod client;
+mod gather;
 mod heartbeat;
 mod server;
 
@@ -53,6 +54,9 @@ pub enum Error {
     /// The protocol says so.
     #[error("HTTP/2: {0}")]
     Protocol(#[source] LibraryError),
+    /// The connection broke while sending.
+    #[error("HTTP/2: {0}")]
+    Send(#[source] std::io::Error),
     /// The peer did not answer a ping in time.
     #[error("HTTP/2: the peer does not answer pings")]
     Unresponsive,
@@ -74,7 +78,7 @@ impl Error {
     pub fn is_reset(&self) -> bool {
         match self {
             Self::Protocol(LibraryError(error)) => error.reason().is_some() && !error.is_go_away(),
-            Self::Unresponsive => false,
+            Self::Send(_) | Self::Unresponsive => false,
         }
     }
 

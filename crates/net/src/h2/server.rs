@@ -1,34 +1,39 @@
 //! HTTP/2 facing clients.
 
 use std::future::poll_fn;
+use std::pin::pin;
 use std::task::Poll;
 
 use bytes::Bytes;
 use http::{Response, request, response};
 
+use super::gather::Gathered;
 use super::heartbeat::Heartbeat;
 use super::{Error, Reason, RecvBody, SendBody, Settings, check_request};
 use crate::Stream;
 
 /// A connection from a client.
 pub struct ServerConnection {
-    connection: h2::server::Connection<Stream, Bytes>,
+    connection: h2::server::Connection<Gathered<Stream>, Bytes>,
+    out: Gathered<Stream>,
     heartbeat: Option<Heartbeat>,
 }
 
 impl ServerConnection {
     /// Exchanges prefaces and settings. The caller bounds the time.
     pub async fn handshake(stream: Stream, settings: &Settings) -> Result<Self, Error> {
-        let mut connection = h2::server::Builder::new()
+        let (io, out) = Gathered::new(stream);
+        let mut builder = h2::server::Builder::new();
+        builder
             .max_concurrent_streams(settings.max_concurrent_streams)
             .max_header_list_size(settings.max_header_list_bytes)
             .initial_window_size(settings.stream_window)
             .initial_connection_window_size(settings.connection_window)
             .max_send_buffer_size(usize::try_from(settings.max_send_buffer).unwrap_or(usize::MAX))
             .max_pending_accept_reset_streams(settings.max_pending_resets)
-            .max_local_error_reset_streams(Some(settings.max_error_resets))
-            .handshake(stream)
-            .await?;
+            .max_local_error_reset_streams(Some(settings.max_error_resets));
+        let mut handshake = pin!(builder.handshake(io));
+        let mut connection = poll_fn(|cx| out.drive(cx, |cx| handshake.as_mut().poll(cx))).await?;
         let heartbeat = settings.keepalive.and_then(|timing| {
             connection
                 .ping_pong()
@@ -36,6 +41,7 @@ impl ServerConnection {
         });
         Ok(Self {
             connection,
+            out,
             heartbeat,
         })
     }
@@ -51,7 +57,11 @@ impl ServerConnection {
                 {
                     return Poll::Ready(Some(Err(error)));
                 }
-                self.connection.poll_accept(cx).map_err(Error::from)
+                self.out
+                    .drive(cx, |cx| {
+                        self.connection.poll_accept(cx).map(Option::transpose)
+                    })
+                    .map(Result::transpose)
             });
             let (request, mut respond) = match next.await? {
                 Ok(accepted) => accepted,
