@@ -45,6 +45,8 @@ pub struct Snapshot {
     by_server_name: Arc<SniTable<Arc<Certificate>>>,
     ca_certificates: Shared<Uuid, Arc<CaCertificate>>,
     vaults: Shared<Uuid, Arc<Vault>>,
+    /// Records of certificates whose references had no value; they are tried again when a vault changes.
+    unresolved: Shared<Uuid, Arc<Record>>,
 }
 
 #[derive(Debug, Clone)]
@@ -72,6 +74,7 @@ impl Snapshot {
             by_server_name: Arc::default(),
             ca_certificates: Shared::new(),
             vaults: Shared::new(),
+            unresolved: Shared::new(),
         }
     }
 
@@ -199,12 +202,7 @@ impl Draft {
             "routes" => self.put_route(Route::read(record, self.next.options.flavor)?),
             "upstreams" => self.put_upstream(record)?,
             "targets" => self.put_target(Target::read(record)?),
-            "certificates" => {
-                let certificate = Certificate::read(record, |text| resolve(&self.next, text))?;
-                self.server_names_changed = true;
-                let certificate = Arc::new(certificate);
-                self.next.certificates.insert(certificate.id, certificate);
-            }
+            "certificates" => self.put_certificate(record)?,
             "snis" => {
                 let fields = Reader(record);
                 let certificate_id = fields.foreign("certificate")?;
@@ -232,6 +230,24 @@ impl Draft {
     fn put_route(&mut self, route: Route) {
         self.remember_route(route.id);
         self.next.routes.insert(route.id, Arc::new(route));
+    }
+
+    fn put_certificate(&mut self, record: &Record) -> Result<(), Error> {
+        let id = Reader(record).id()?;
+        match Certificate::read(record, |text| resolve(&self.next, text)) {
+            Ok(certificate) => {
+                self.next.unresolved.remove(&id);
+                self.next.certificates.insert(id, Arc::new(certificate));
+                self.server_names_changed = true;
+                Ok(())
+            }
+            Err(error) => {
+                if let Error::Unresolved(_) = error {
+                    self.next.unresolved.insert(id, Arc::new(record.clone()));
+                }
+                Err(error)
+            }
+        }
     }
 
     fn put_upstream(&mut self, record: &Record) -> Result<(), Error> {
@@ -281,6 +297,7 @@ impl Draft {
             }
             "certificates" => {
                 next.certificates.remove(&id);
+                next.unresolved.remove(&id);
                 self.server_names_changed = true;
             }
             "snis" => {
@@ -324,6 +341,11 @@ impl Draft {
                     }
                     Err(error) => self.refuse("certificates", certificate.id, error),
                 }
+            }
+            for (id, record) in self.next.unresolved.clone() {
+                // This try decides, not one before the vault was there.
+                self.problems.retain(|problem| problem.id != id);
+                self.put("certificates", &record);
             }
             self.server_names_changed = true;
         }
