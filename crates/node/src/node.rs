@@ -388,6 +388,7 @@ impl Sides<'_> {
             &self.settings.logs.admin_access,
         );
         let specs = convert::listen_specs("admin_listen", listeners, &self.settings.prefix)?;
+        warn_of_open_admin(&specs);
         let router = admin::router(self.state.clone());
         self.start(
             ("admin_listen", Owner::Admin),
@@ -461,6 +462,20 @@ impl Sides<'_> {
             server,
             access_log,
         })
+    }
+}
+
+/// Compat: like Kong's, the Admin API asks nobody who they are.
+fn warn_of_open_admin(specs: &[ListenSpec]) {
+    for spec in specs {
+        if let ListenAddress::Tcp(address) = &spec.address
+            && !address.ip().is_loopback()
+        {
+            tracing::warn!(
+                "admin_listen has {address}: whoever reaches it can change everything, for the Admin API has no \
+                 authentication; listen on 127.0.0.1, or put something in front that asks"
+            );
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use config::{Reference, environment_value};
 use proxy::Shared;
-use snapshot::{Problem, References, Snapshot, Vault};
+use snapshot::{Problem, References, Snapshot, Upstream, Vault};
 use store::{Catalog, Changes, Store, Version};
 use tokio::sync::watch;
 
@@ -40,6 +40,9 @@ pub async fn load(
 ) -> Result<Snapshot, Error> {
     let (first, problems) = snapshot::load(store, catalog, options).await?;
     report(&problems);
+    for upstream in first.upstreams() {
+        warn_of_health_checks(upstream);
+    }
     Ok(first)
 }
 
@@ -89,6 +92,8 @@ impl Follower {
             Changes::Events { until, .. } if until == since => {}
             Changes::Events { until, events } => {
                 let changes = snapshot::fetch(self.store.as_ref(), &self.catalog, &events).await?;
+                let upstreams = changes.iter().filter(|change| change.entity == "upstreams");
+                let touched: Vec<_> = upstreams.map(|change| change.id).collect();
                 let before = self.data_plane.snapshot();
                 // Compiling may take long; the control side has other things to do meanwhile.
                 let compiled =
@@ -96,6 +101,11 @@ impl Follower {
                 let (next, problems) =
                     compiled.map_err(|error| Error::Configuration(error.to_string()))?;
                 report(&problems);
+                for id in touched {
+                    if let Some(upstream) = next.upstream_by_id(id) {
+                        warn_of_health_checks(upstream);
+                    }
+                }
                 self.publish(next);
             }
             Changes::Reload { from } => {
@@ -113,6 +123,16 @@ impl Follower {
         self.data_plane.publish(Arc::new(next));
         self.applied.send_replace(version);
         tracing::debug!(version = version.0, "a configuration is published");
+    }
+}
+
+/// What is configured and not acted on is said by name.
+fn warn_of_health_checks(upstream: &Upstream) {
+    if upstream.asks_for_health_checks() {
+        tracing::warn!(
+            "upstream {}: healthchecks are kept but not carried out by this version, every target counts as healthy",
+            upstream.name
+        );
     }
 }
 
