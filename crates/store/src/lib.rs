@@ -7,9 +7,11 @@
 pub mod catalog;
 #[cfg(feature = "contract")]
 pub mod contract;
+pub mod digest;
 mod error;
 pub mod offset;
 mod packed;
+pub mod peers;
 pub mod repository;
 
 use async_trait::async_trait;
@@ -17,8 +19,10 @@ use schema::{Record, Schema};
 use uuid::Uuid;
 
 pub use catalog::Catalog;
+pub use digest::{Digest, Digests};
 pub use error::Error;
 pub use packed::Packed;
+pub use peers::{Peer, Peers};
 pub use repository::Repository;
 
 /// The workspace that every record belongs to; the id is Kong's for nodes without a database.
@@ -165,6 +169,15 @@ pub trait Store: Send + Sync {
 
     async fn get(&self, schema: &Schema, key: Key<'_>) -> Result<Option<Record>, Error>;
 
+    /// The records with these ids, in any order; an id without a record is left out.
+    async fn get_many(&self, schema: &Schema, ids: &[Uuid]) -> Result<Vec<Record>, Error> {
+        let mut found = Vec::with_capacity(ids.len());
+        for id in ids {
+            found.extend(self.get(schema, Key::Id(*id)).await?);
+        }
+        Ok(found)
+    }
+
     async fn page(&self, schema: &Schema, request: &PageRequest<'_>) -> Result<Page, Error>;
 
     /// Applies all or nothing; once it returns, a crash loses none of it.
@@ -188,4 +201,17 @@ pub trait Store: Send + Sync {
 
     /// Whether the database answers, for `/status`.
     async fn ping(&self) -> Result<(), Error>;
+
+    /// The digests of some collections, all of them as they were at the version beside them.
+    ///
+    /// # Errors
+    /// `Conflict` if writes came too fast to read one state.
+    async fn digests(&self, schemas: &[&Schema]) -> Result<(Version, Digests), Error> {
+        digest::by_pages(self, schemas).await
+    }
+
+    /// The register of the nodes that share the database; `None` for a store that one process has for itself.
+    fn peers(&self) -> Option<&dyn Peers> {
+        None
+    }
 }

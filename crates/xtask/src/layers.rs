@@ -19,6 +19,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("http1", &["stdx"]),
     // Contracts.
     ("store", &["stdx", "schema", "entities"]),
+    ("plugin-api", &["stdx", "schema"]),
     // Siblings that never import each other.
     ("store-sqlite", &["stdx", "schema", "entities", "store"]),
     ("store-postgres", &["stdx", "schema", "entities", "store"]),
@@ -27,6 +28,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &["stdx", "schema", "entities", "store"],
     ),
     // Runtime.
+    ("cluster", &["stdx", "schema", "entities", "store"]),
+    ("health", &["stdx", "balancer", "net"]),
+    (
+        "backup",
+        &["stdx", "schema", "entities", "store", "declarative"],
+    ),
     ("net", &["stdx"]),
     ("observe", &["stdx"]),
     ("config", &["stdx"]),
@@ -56,6 +63,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     // Assembly.
+    ("plugins", &["stdx", "schema", "entities", "plugin-api"]),
     (
         "node",
         &[
@@ -65,6 +73,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "store",
             "store-sqlite",
             "store-declarative",
+            "store-postgres",
+            "cluster",
+            "health",
+            "plugins",
             "declarative",
             "config",
             "router",
@@ -83,14 +95,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "node",
             "store",
             "declarative",
+            "backup",
             "admin",
             "observe",
         ],
     ),
     // Tools.
+    ("fleet", &[]),
     ("fuzzing", &["*"]),
     ("testing", &["*"]),
-    ("xtask", &[]),
+    ("xtask", &["fleet"]),
 ];
 
 /// Fails on an edge that the table does not list. Development dependencies are free.

@@ -1,0 +1,1 @@
+//! Real servers for tests and demonstrations: PostgreSQL, Redis, nginx, Prometheus and Silverback nodes on free ports.

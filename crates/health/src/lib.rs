@@ -1,0 +1,1 @@
+//! Which targets can be used: probes, observations of traffic, and what is known of each address.

@@ -1,0 +1,1 @@
+//! The bundled plugins: the one table.
