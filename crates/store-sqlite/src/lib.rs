@@ -6,6 +6,7 @@
 //! - Tables follow the declarations at every start (see [`migrate`]).
 
 mod apply;
+mod bulk;
 mod migrate;
 mod read;
 mod table;
@@ -21,12 +22,13 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use schema::{Record, Schema};
 use stdx::Clock;
+use store::bulk::{Sink, Source};
 use store::{Catalog, Changes, Error, Key, Mutation, Page, PageRequest, Store, TagRow, Version};
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use crate::apply::Tables;
 use crate::table::Table;
-use crate::writer::{Job, Writer};
+use crate::writer::{Job, Task, Writer};
 
 /// How long a statement waits for a lock that another process holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -63,7 +65,7 @@ pub struct SqliteStore {
     tables: Arc<Tables>,
     clock: Arc<dyn Clock>,
     /// `None` only while the store is dropped.
-    jobs: Option<mpsc::SyncSender<Job>>,
+    jobs: Option<mpsc::SyncSender<Task>>,
     queue: Arc<Semaphore>,
     writer: Option<JoinHandle<()>>,
     newest: watch::Receiver<Version>,
@@ -135,6 +137,17 @@ impl SqliteStore {
             .map_err(|error| Error::Database(format!("a query ended early: {error}")))?
     }
 
+    /// Gives the writer something to do; the permit is its place in the queue.
+    async fn enqueue(&self, task: impl FnOnce(OwnedSemaphorePermit) -> Task) -> Result<(), Error> {
+        let permit = Arc::clone(&self.queue)
+            .acquire_owned()
+            .await
+            .map_err(|_| closed())?;
+        // With the permit, this never finds the queue full.
+        let jobs = self.jobs.as_ref().ok_or_else(closed)?;
+        jobs.try_send(task(permit)).map_err(|_| closed())
+    }
+
     /// Runs a query over one entity's table.
     async fn read_table<T, F>(&self, schema: &Schema, query: F) -> Result<T, Error>
     where
@@ -189,19 +202,15 @@ impl Store for SqliteStore {
             .iter()
             .map(|mutation| self.tables.encode(mutation, now))
             .collect::<Result<Vec<_>, _>>()?;
-        let permit = Arc::clone(&self.queue)
-            .acquire_owned()
-            .await
-            .map_err(|_| closed())?;
         let (reply, answer) = oneshot::channel();
-        let job = Job {
-            operations,
-            reply,
-            permit,
+        let job = |permit| {
+            Task::Commit(Job {
+                operations,
+                reply,
+                permit,
+            })
         };
-        // The permit is a place in the queue, so this never finds it full.
-        let jobs = self.jobs.as_ref().ok_or_else(closed)?;
-        jobs.try_send(job).map_err(|_| closed())?;
+        self.enqueue(job).await?;
         answer.await.map_err(|_| closed())?
     }
 
@@ -231,6 +240,22 @@ impl Store for SqliteStore {
             // The writer is gone, so nothing will change any more.
             std::future::pending::<()>().await;
         }
+    }
+
+    async fn read_all(
+        &self,
+        schemas: &[&'static Schema],
+        sink: &mut dyn Sink,
+    ) -> Result<Version, Error> {
+        bulk::read_all(self, schemas, sink).await
+    }
+
+    async fn replace_all(
+        &self,
+        schemas: &[&'static Schema],
+        source: &mut dyn Source,
+    ) -> Result<Version, Error> {
+        bulk::replace_all(self, schemas, source).await
     }
 
     async fn ping(&self) -> Result<(), Error> {

@@ -10,7 +10,14 @@ use store::{Error, Version};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 use crate::apply::{Operation, Tables, forget_expired};
+use crate::bulk::Replacement;
 use crate::database_error;
+
+/// Something to write.
+pub(crate) enum Task {
+    Commit(Job),
+    Replace(Replacement),
+}
 
 /// A commit on its way to the disk.
 pub(crate) struct Job {
@@ -42,15 +49,22 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Runs until all senders are gone.
-    pub(crate) fn run(mut self, jobs: &Receiver<Job>) {
+    pub(crate) fn run(mut self, tasks: &Receiver<Task>) {
         loop {
-            match jobs.recv_timeout(IDLE) {
+            match tasks.recv_timeout(IDLE) {
                 Ok(first) => {
-                    let mut batch = vec![first];
-                    while batch.len() < MAX_BATCH
-                        && let Ok(next) = jobs.try_recv()
-                    {
-                        batch.push(next);
+                    let mut batch = Vec::new();
+                    let mut next = Some(first);
+                    while let Some(task) = next {
+                        match task {
+                            Task::Commit(job) => batch.push(job),
+                            Task::Replace(replacement) => {
+                                self.commit(std::mem::take(&mut batch));
+                                self.replace(replacement);
+                            }
+                        }
+                        let room = batch.len() < MAX_BATCH;
+                        next = room.then(|| tasks.try_recv().ok()).flatten();
                     }
                     self.commit(batch);
                 }
@@ -64,7 +78,18 @@ impl Writer {
         }
     }
 
+    fn replace(&mut self, replacement: Replacement) {
+        let now = self.clock.unix_seconds();
+        replacement.run(&mut self.connection, &self.tables, now, self.change_log);
+        // As after a large batch.
+        let _ = self.connection.execute_batch("PRAGMA shrink_memory");
+        self.announce();
+    }
+
     fn commit(&mut self, batch: Vec<Job>) {
+        if batch.is_empty() {
+            return;
+        }
         let now = self.clock.unix_seconds();
         let (operations, replies): (Vec<_>, Vec<_>) = batch
             .into_iter()
@@ -75,18 +100,23 @@ impl Writer {
             // An import fills the cache, which nothing needs afterwards; if it stays, it only costs memory.
             let _ = self.connection.execute_batch("PRAGMA shrink_memory");
         }
+        self.announce();
+        let mut results = results.into_iter();
+        for (reply, _permit) in replies {
+            let lost = || Err(Error::Database("the writer lost a commit".to_owned()));
+            // Nobody may be waiting any more; the commit holds all the same.
+            let _ = reply.send(results.next().unwrap_or_else(lost));
+        }
+    }
+
+    /// Tells everybody of a newer version, if there is one.
+    fn announce(&self) {
         if let Ok(version) = newest(&self.connection) {
             self.newest.send_if_modified(|seen| {
                 let grew = *seen < version;
                 *seen = version;
                 grew
             });
-        }
-        let mut results = results.into_iter();
-        for (reply, _permit) in replies {
-            let lost = || Err(Error::Database("the writer lost a commit".to_owned()));
-            // Nobody may be waiting any more; the commit holds all the same.
-            let _ = reply.send(results.next().unwrap_or_else(lost));
         }
     }
 
@@ -172,7 +202,7 @@ pub(crate) fn version_of(number: i64) -> Version {
 }
 
 /// Shortens the change log to its bound once it is twice as long.
-fn trim(connection: &Connection, keep: u64) -> Result<(), Error> {
+pub(crate) fn trim(connection: &Connection, keep: u64) -> Result<(), Error> {
     let oldest: Option<i64> = connection
         .prepare_cached("SELECT min(version) FROM changes")
         .and_then(|mut statement| statement.query_row([], |row| row.get(0)))

@@ -10,6 +10,8 @@
     reason = "the suite is test code that other crates link"
 )]
 
+mod bulk;
+mod digests;
 mod feed;
 mod pages;
 mod records;
@@ -58,6 +60,8 @@ pub async fn run(subject: &dyn Subject) {
     relations::cases(subject).await;
     pages::cases(subject).await;
     feed::cases(subject).await;
+    digests::cases(subject).await;
+    bulk::cases(subject).await;
 }
 
 /// The cases that only read what [`Subject::fill`] has put there.

@@ -4,6 +4,7 @@
 //! fills in a default. [`repository`] puts the two together: prepare and validate by the schema, then commit.
 //! [`catalog`] answers who points at whom, [`contract`] (a feature for tests) is the suite that every store passes.
 
+pub mod bulk;
 pub mod catalog;
 #[cfg(feature = "contract")]
 pub mod contract;
@@ -208,6 +209,31 @@ pub trait Store: Send + Sync {
     /// `Conflict` if writes came too fast to read one state.
     async fn digests(&self, schemas: &[&Schema]) -> Result<(Version, Digests), Error> {
         digest::by_pages(self, schemas).await
+    }
+
+    /// Reads all records of some entities as they are at one version, which is the answer; others may write meanwhile.
+    ///
+    /// # Errors
+    /// Those of the sink, and `Conflict` if somebody wrote and the store cannot read one state in spite of it; the sink
+    /// may have been given records by then.
+    async fn read_all(
+        &self,
+        schemas: &[&'static Schema],
+        sink: &mut dyn bulk::Sink,
+    ) -> Result<Version, Error> {
+        bulk::read_by_pages(self, schemas, sink).await
+    }
+
+    /// Makes what the source gives the whole content of some entities, given parents first, in one commit.
+    ///
+    /// # Errors
+    /// Those of the source and of a commit; then nothing has changed.
+    async fn replace_all(
+        &self,
+        schemas: &[&'static Schema],
+        source: &mut dyn bulk::Source,
+    ) -> Result<Version, Error> {
+        bulk::replace_at_once(self, schemas, source).await
     }
 
     /// The register of the nodes that share the database; `None` for a store that one process has for itself.
