@@ -27,7 +27,7 @@ pub use pem::PemSource;
 pub use reference::{Reference, environment_value};
 pub use reference_page::reference_markdown;
 pub use settings::{
-    Dns, ErrorTemplates, KeyPair, Limits, Listeners, Logs, RealIp, RecordType, Settings,
+    Dns, ErrorTemplates, KeyPair, Limits, Listeners, Logs, Postgres, RealIp, RecordType, Settings,
     StoreChoice, Tls, UpstreamKeepalive,
 };
 pub use table::{find, groups};

@@ -1,5 +1,6 @@
 //! The settings as the rest of the program takes them: typed, checked, with units.
 
+mod postgres;
 mod read;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,8 @@ use crate::pem::PemSource;
 use crate::value::Value;
 use crate::{Problem, table};
 use read::Reader;
+
+pub use postgres::Postgres;
 
 /// Every setting of a node.
 #[derive(Debug, Clone)]
@@ -204,8 +207,8 @@ pub enum StoreChoice {
         file: Option<PathBuf>,
         text: Option<Secret>,
     },
-    /// PostgreSQL; not chosen by name if a `pg_` setting implied it.
-    Postgres { chosen: bool },
+    /// PostgreSQL, shared by the nodes of a cluster.
+    Postgres(Box<Postgres>),
     /// Cassandra.
     Cassandra,
 }
@@ -244,12 +247,16 @@ impl StoreChoice {
             Self::Declarative { .. } => {
                 "none (`database = off`), the configuration comes from POST /config".to_owned()
             }
-            Self::Postgres { chosen: true } => {
-                "PostgreSQL, as `database = postgres` says".to_owned()
+            Self::Postgres(postgres) if postgres.chosen => {
+                format!(
+                    "PostgreSQL at {}, as `database = postgres` says",
+                    postgres.place()
+                )
             }
-            Self::Postgres { chosen: false } => {
-                "PostgreSQL, because `pg_` settings are given and `database` is not".to_owned()
-            }
+            Self::Postgres(postgres) => format!(
+                "PostgreSQL at {}, because `pg_` settings are given and `database` is not",
+                postgres.place()
+            ),
             Self::Cassandra => "Cassandra, as `database = cassandra` says".to_owned(),
         }
     }

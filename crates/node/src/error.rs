@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::postgres::Obstacle;
+
 /// What can keep a node from working.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -18,8 +20,18 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A database that cannot be used yet.
-    #[error("{0} is not built yet: choose `database = sqlite` or `database = off`")]
+    #[error(
+        "{0} is not built yet: choose `database = postgres`, `database = sqlite` or `database = off`"
+    )]
     NotBuilt(&'static str),
+    /// What is in the database is not what a node needs.
+    #[error(transparent)]
+    Obstacle(#[from] Obstacle),
+    /// The database does not answer, and nothing was kept of it.
+    #[error(
+        "PostgreSQL at {place} is out of reach, and this node has no copy of its configuration yet: {reason}"
+    )]
+    DatabaseAway { place: String, reason: String },
     /// A certificate or key.
     #[error("certificate: {0}")]
     Certificate(String),

@@ -10,6 +10,7 @@ mod error;
 mod info;
 mod limits;
 mod node;
+pub mod postgres;
 mod prefix;
 pub mod reload_request;
 mod stores;

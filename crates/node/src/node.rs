@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use admin::NodeInfo as _;
-use config::Settings;
+use config::{Postgres, Settings, StoreChoice};
 use net::dns::Resolver;
 use net::listen::{ListenAddress, ListenSpec, ListenerSet};
 use net::tls::ServerTls;
@@ -28,7 +28,7 @@ use crate::prefix::{Claim, Prefix};
 use crate::stores::{DeclaredEntities, OpenStore, repository_over};
 use crate::sync::{self, EnvironmentReferences, Follower};
 use crate::workers::Workers;
-use crate::{Error, convert, limits};
+use crate::{Error, convert, limits, postgres};
 
 /// How long requests in flight on the control side have when the node ends at once.
 const CONTROL_GRACE: Duration = Duration::from_secs(1);
@@ -72,6 +72,18 @@ impl Node {
         let claim = prefix.claim()?;
         let id = prefix.node_id(&settings)?;
 
+        if let StoreChoice::Postgres(place) = &settings.store {
+            let options = postgres::options(&settings, place, Arc::clone(&clock))?;
+            postgres::check(&settings, &options)
+                .await
+                .map_err(|error| match error {
+                    Error::Store(store::Error::Unavailable(reason)) => Error::DatabaseAway {
+                        place: place.place(),
+                        reason,
+                    },
+                    error => error,
+                })?;
+        }
         let open = OpenStore::open(&settings, Arc::clone(&clock))?;
         let proxy_log = proxy_log(&settings)?;
         let data_plane = data_plane(&settings, &open, proxy_log.clone(), &clock).await?;
@@ -79,7 +91,7 @@ impl Node {
         let process = Arc::new(Process::new(id, settings.clone(), log, stats));
         let (applied, follower) = follow(&settings, &open, &data_plane, &process);
         let declarative = match &open {
-            OpenStore::Sqlite(_) => {
+            OpenStore::Sqlite(_) | OpenStore::Postgres(_) => {
                 process.set_configured();
                 None
             }
@@ -316,7 +328,14 @@ fn proxy_log(settings: &Settings) -> Result<Option<ProxyLog>, Error> {
 /// What only a restart can change.
 fn refuse_fixed(before: &Settings, after: &Settings) -> Result<(), Error> {
     let store = |settings: &Settings| match &settings.store {
-        config::StoreChoice::Sqlite { file, .. } => Some(file.clone()),
+        StoreChoice::Sqlite { file, .. } => Some(StoreChoice::Sqlite {
+            file: file.clone(),
+            chosen: true,
+        }),
+        StoreChoice::Postgres(place) => Some(StoreChoice::Postgres(Box::new(Postgres {
+            chosen: true,
+            ..(**place).clone()
+        }))),
         _ => None,
     };
     let kind = |settings: &Settings| std::mem::discriminant(&settings.store);
@@ -324,7 +343,7 @@ fn refuse_fixed(before: &Settings, after: &Settings) -> Result<(), Error> {
         return Err(Error::NeedsRestart("prefix"));
     }
     if kind(before) != kind(after) || store(before) != store(after) {
-        return Err(Error::NeedsRestart("database"));
+        return Err(Error::NeedsRestart("the store (database, sqlite_, pg_)"));
     }
     if before.router_flavor != after.router_flavor {
         return Err(Error::NeedsRestart("router_flavor"));

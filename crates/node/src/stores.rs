@@ -11,9 +11,10 @@ use schema::{Schema, Subschema, Subschemas};
 use stdx::{Clock, SystemClock};
 use store::{Catalog, Key, Repository, Store};
 use store_declarative::DeclarativeStore;
+use store_postgres::PostgresStore;
 use store_sqlite::SqliteStore;
 
-use crate::Error;
+use crate::{Error, postgres};
 
 /// The entities as the setting `router_flavor` has them declared.
 #[derive(Debug, Clone, Copy)]
@@ -56,10 +57,11 @@ impl Subschemas for DeclaredEntities {
 pub enum OpenStore {
     Sqlite(Arc<SqliteStore>),
     Declarative(Arc<DeclarativeStore>),
+    Postgres(Arc<PostgresStore>),
 }
 
 impl OpenStore {
-    /// Opens the store of the settings.
+    /// Opens the store of the settings; a shared one needs a tokio runtime around it, and is not asked anything yet.
     pub fn open(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let catalog = DeclaredEntities::of(settings).catalog();
         match &settings.store {
@@ -76,7 +78,11 @@ impl OpenStore {
                     catalog, clock, log,
                 )?)))
             }
-            StoreChoice::Postgres { .. } => Err(Error::NotBuilt("the store PostgreSQL")),
+            StoreChoice::Postgres(place) => {
+                let options = postgres::options(settings, place, clock)?;
+                let store = PostgresStore::open(catalog, options)?;
+                Ok(Self::Postgres(Arc::new(store)))
+            }
             StoreChoice::Cassandra => Err(Error::NotBuilt("the store Cassandra")),
         }
     }
@@ -86,6 +92,7 @@ impl OpenStore {
         match self {
             Self::Sqlite(store) => store.clone(),
             Self::Declarative(store) => store.clone(),
+            Self::Postgres(store) => store.clone(),
         }
     }
 }
@@ -118,7 +125,7 @@ fn open_file(
     })
 }
 
-/// Validated access to the store of the settings, for commands that work without a node.
+/// Validated access to the store of the settings, for commands that work without a node but inside a tokio runtime.
 pub fn repository(settings: &Settings) -> Result<Repository, Error> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store = OpenStore::open(settings, Arc::clone(&clock))?.store();
@@ -142,10 +149,6 @@ pub fn stored_vault(settings: &Settings, vault: &str) -> Result<Option<Option<St
     {
         return Ok(None);
     }
-    let repository = repository(settings)?;
-    let Some(schema) = repository.catalog().get("vaults") else {
-        return Ok(None);
-    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -153,6 +156,11 @@ pub fn stored_vault(settings: &Settings, vault: &str) -> Result<Option<Option<St
         what: "no runtime",
         source,
     })?;
+    let _entered = runtime.enter();
+    let repository = repository(settings)?;
+    let Some(schema) = repository.catalog().get("vaults") else {
+        return Ok(None);
+    };
     let key = Key::Unique("prefix", vault);
     let found = runtime.block_on(repository.store().get(schema, key))?;
     let Some(record) = found.filter(|record| record.get("name").is_some_and(|name| name == "env"))

@@ -13,9 +13,10 @@ pub mod vault;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context;
-use config::{Loaded, Sources};
+use config::{Loaded, Sources, StoreChoice};
 use node::Prefix;
 
 use crate::arguments::{NginxOptions, Place};
@@ -38,7 +39,24 @@ pub fn sources(place: &Place) -> Sources {
 
 /// Loads the settings and prints their warnings.
 pub fn load(place: &Place, output: &Output) -> anyhow::Result<Loaded> {
-    let loaded = config::load(&sources(place))?;
+    load_with_timeout(place, None, output)
+}
+
+/// The same with the seconds that an operation of the database may take, if the command line has them.
+pub fn load_with_timeout(
+    place: &Place,
+    db_timeout: Option<f64>,
+    output: &Output,
+) -> anyhow::Result<Loaded> {
+    let mut loaded = config::load(&sources(place))?;
+    if let (Some(seconds), StoreChoice::Postgres(database)) =
+        (db_timeout, &mut loaded.settings.store)
+    {
+        database.timeout = Duration::try_from_secs_f64(seconds)
+            .ok()
+            .filter(|time| !time.is_zero())
+            .context("--db-timeout has to be a number of seconds above 0")?;
+    }
     for warning in &loaded.warnings {
         output.warn(warning.to_string());
     }

@@ -70,8 +70,10 @@ pub enum Tls {
     Required(Identity),
     /// Always, with a certificate for the host that one of the authorities vouches for.
     Verified {
-        /// Certificates in PEM; `None` means those that the system trusts.
-        authorities: Option<Vec<u8>>,
+        /// Certificates in PEM, any number of them.
+        authorities: Vec<u8>,
+        /// Whether those that the system trusts count as well.
+        system: bool,
         identity: Identity,
     },
 }

@@ -45,9 +45,10 @@ pub(crate) fn connector(tls: &Tls) -> Result<Connector, Error> {
         }
         Tls::Verified {
             authorities,
+            system,
             identity,
         } => {
-            let roots = Arc::new(roots(authorities.as_deref())?);
+            let roots = Arc::new(roots(authorities, *system)?);
             let verifier =
                 WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
                     .build()
@@ -79,11 +80,11 @@ fn with_identity(
         .map_err(|error| unusable("the client certificate", &error))
 }
 
-fn roots(authorities: Option<&[u8]>) -> Result<RootCertStore, Error> {
-    let trusted = match authorities {
-        Some(pem) => certificates(pem)?,
-        None => rustls_native_certs::load_native_certs().certs,
-    };
+fn roots(authorities: &[u8], system: bool) -> Result<RootCertStore, Error> {
+    let mut trusted = certificates(authorities)?;
+    if system {
+        trusted.extend(rustls_native_certs::load_native_certs().certs);
+    }
     let mut roots = RootCertStore::empty();
     // A system's list may have entries that no program can use.
     roots.add_parsable_certificates(trusted);

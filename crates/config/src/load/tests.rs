@@ -1,5 +1,7 @@
 use super::*;
 
+use std::time::Duration;
+
 use crate::settings::StoreChoice;
 
 fn sources(settings: &[(&str, &str)]) -> Sources {
@@ -128,14 +130,14 @@ fn the_store_is_embedded_unless_settings_say_otherwise() {
         chosen: false,
     };
     assert_eq!(chosen(&[]), embedded);
-    assert_eq!(
+    assert!(matches!(
         chosen(&[("pg_host", "db")]),
-        StoreChoice::Postgres { chosen: false }
-    );
-    assert_eq!(
+        StoreChoice::Postgres(postgres) if !postgres.chosen
+    ));
+    assert!(matches!(
         chosen(&[("database", "postgres")]),
-        StoreChoice::Postgres { chosen: true }
-    );
+        StoreChoice::Postgres(postgres) if postgres.chosen
+    ));
     assert!(matches!(
         chosen(&[("database", "off"), ("pg_host", "db")]),
         StoreChoice::Declarative { .. }
@@ -144,6 +146,40 @@ fn the_store_is_embedded_unless_settings_say_otherwise() {
         chosen(&[("database", "sqlite"), ("pg_host", "db")]),
         StoreChoice::Sqlite { chosen: true, .. }
     ));
+}
+
+#[test]
+fn postgres_is_what_its_settings_say() {
+    let StoreChoice::Postgres(postgres) = load_with(&[
+        ("pg_host", "one, two:6000"),
+        ("pg_port", "5433"),
+        ("pg_user", "gateway"),
+        ("pg_password", "secret"),
+        ("pg_database", "config"),
+        ("pg_schema", "live"),
+        ("pg_ssl", "on"),
+        ("pg_ssl_verify", "on"),
+        ("pg_timeout", "700"),
+        ("pg_pool_size", "3"),
+        ("pg_max_concurrent_queries", "2"),
+        ("pg_semaphore_timeout", "900"),
+        ("pg_keepalive_timeout", "0"),
+    ])
+    .settings
+    .store
+    else {
+        panic!("a pg_ setting implies PostgreSQL");
+    };
+    assert_eq!(postgres.place(), "one:5433,two:6000/config");
+    assert_eq!(postgres.user, "gateway");
+    assert_eq!(postgres.password.expose(), "secret");
+    assert_eq!(postgres.schema.as_deref(), Some("live"));
+    assert!(postgres.ssl && postgres.ssl_verify);
+    assert_eq!(postgres.timeout, Duration::from_millis(700));
+    assert_eq!(postgres.pool_size, 3);
+    assert_eq!(postgres.max_concurrent_queries, 2);
+    assert_eq!(postgres.semaphore_timeout, Duration::from_millis(900));
+    assert_eq!(postgres.keepalive, Duration::MAX);
 }
 
 #[test]

@@ -328,7 +328,7 @@ impl Reader<'_> {
                 file: text(self.values, "declarative_config").map(PathBuf::from),
                 text: text(self.values, "declarative_config_string").map(Secret::new),
             },
-            Some("postgres") => StoreChoice::Postgres { chosen },
+            Some("postgres") => StoreChoice::Postgres(Box::new(self.postgres(explicit))),
             Some("cassandra") => StoreChoice::Cassandra,
             _ => StoreChoice::Sqlite {
                 file: prefix.join(text(self.values, "sqlite_path").unwrap_or("silverback.db")),

@@ -9,7 +9,7 @@ const MAX: i64 = i64::MAX;
 pub(super) const STORE: Group = Group {
     title: "Store",
     settings: &[
-        D::new("database", Choice(&["sqlite", "postgres", "cassandra", "off"]), "", "The store: `sqlite`, the embedded one; `postgres`; `cassandra`; or `off` for a declarative file held in memory. PostgreSQL and Cassandra are refused by name: they are not built yet.")
+        D::new("database", Choice(&["sqlite", "postgres", "cassandra", "off"]), "", "The store: `sqlite`, the embedded one; `postgres`; `cassandra`; or `off` for a declarative file held in memory. Cassandra is refused by name: it is not built yet.")
             .unset_means("`sqlite`, or `postgres` if any `pg_` setting is set, as Kong would"),
         D::new("declarative_config", Path, "", "The declarative file that `database = off` starts with."),
         D::new("declarative_config_string", Text, "", "The same as text, for containers without files.").secret(),
@@ -20,105 +20,112 @@ pub(super) const STORE: Group = Group {
     ],
 };
 
-const NOT_BUILT: &str = "PostgreSQL is not built yet";
+const NO_READERS: &str = "all reads go where writes go";
 const READ_ONLY: &str = "The same for read-only connections: ";
 
 pub(super) const POSTGRES: Group = Group {
     title: "PostgreSQL",
     settings: &[
-        D::new("pg_host", Text, "127.0.0.1", "The server.").nothing(NOT_BUILT),
-        D::new("pg_port", Integer(1, 65535), "5432", "Its port.").nothing(NOT_BUILT),
+        D::new(
+            "pg_host",
+            Text,
+            "127.0.0.1",
+            "The server: a host, `host:port`, or the folder of a Unix socket; several are separated by commas, and the first that takes writes is used.",
+        ),
+        D::new(
+            "pg_port",
+            Integer(1, 65535),
+            "5432",
+            "The port of hosts that name none.",
+        ),
         D::new(
             "pg_timeout",
             Integer(0, MAX),
             "5000",
-            "Milliseconds for connecting and for a query.",
-        )
-        .nothing(NOT_BUILT),
-        D::new("pg_user", Text, "kong", "The user.").nothing(NOT_BUILT),
-        D::new("pg_password", Text, "", "The user's password.")
-            .secret()
-            .nothing(NOT_BUILT),
-        D::new("pg_database", Text, "kong", "The database.").nothing(NOT_BUILT),
-        D::new("pg_schema", Text, "", "The schema.")
-            .unset_means("the user's own")
-            .nothing(NOT_BUILT),
-        D::new("pg_ssl", Boolean, "off", "Whether connections use TLS.").nothing(NOT_BUILT),
+            "Milliseconds for connecting and for a query; 0 for a minute.",
+        ),
+        D::new("pg_user", Text, "kong", "The user."),
+        D::new("pg_password", Text, "", "The user's password.").secret(),
+        D::new("pg_database", Text, "kong", "The database."),
+        D::new("pg_schema", Text, "", "The schema.").unset_means("the user's own"),
+        D::new(
+            "pg_ssl",
+            Boolean,
+            "off",
+            "Whether connections use TLS where the server offers it.",
+        ),
         D::new(
             "pg_ssl_verify",
             Boolean,
             "off",
-            "Whether the server's certificate is checked.",
-        )
-        .nothing(NOT_BUILT),
+            "With `pg_ssl`: whether connections must use TLS and the server's certificate is checked, by `lua_ssl_trusted_certificate`.",
+        ),
         D::new(
             "pg_max_concurrent_queries",
             Integer(0, MAX),
             "0",
-            "Queries at a time; 0 for no limit.",
-        )
-        .nothing(NOT_BUILT),
+            "Queries of the node at a time; 0 for as many as there are connections.",
+        ),
         D::new(
             "pg_semaphore_timeout",
             Integer(0, MAX),
             "60000",
             "Milliseconds that a query waits for its turn.",
-        )
-        .nothing(NOT_BUILT),
+        ),
         D::new(
             "pg_keepalive_timeout",
             Integer(0, MAX),
             "",
-            "Milliseconds after which an idle connection is closed.",
+            "Milliseconds after which an idle connection is closed; 0 for never.",
         )
-        .nothing(NOT_BUILT),
+        .unset_means("a minute"),
         D::new(
             "pg_pool_size",
             Integer(0, MAX),
             "",
-            "Connections that are kept.",
+            "Connections of the node at most; the one that listens for changes comes on top.",
         )
-        .nothing(NOT_BUILT),
+        .unset_means("10"),
         D::new(
             "pg_backlog",
             Integer(0, MAX),
             "",
             "Queries that may wait for a connection.",
         )
-        .nothing(NOT_BUILT),
+        .nothing("their number has no limit, `pg_semaphore_timeout` limits how long they wait"),
         D::new(
             "_debug_pg_ttl_cleanup_interval",
             Integer(1, MAX),
             "300",
             "Seconds between removals of expired rows.",
         )
-        .nothing(NOT_BUILT),
-        D::new("pg_ro_host", Text, "", "A server that only answers reads.").nothing(NOT_BUILT),
+        .nothing("expired rows are removed every minute"),
+        D::new("pg_ro_host", Text, "", "A server that only answers reads.").nothing(NO_READERS),
         D::new("pg_ro_port", Integer(1, 65535), "", READ_ONLY)
             .unset_means("`pg_port`")
-            .nothing(NOT_BUILT),
+            .nothing(NO_READERS),
         D::new("pg_ro_timeout", Integer(0, MAX), "", READ_ONLY)
             .unset_means("`pg_timeout`")
-            .nothing(NOT_BUILT),
+            .nothing(NO_READERS),
         D::new("pg_ro_user", Text, "", READ_ONLY)
             .unset_means("`pg_user`")
-            .nothing(NOT_BUILT),
+            .nothing(NO_READERS),
         D::new("pg_ro_password", Text, "", READ_ONLY)
             .secret()
             .unset_means("`pg_password`")
-            .nothing(NOT_BUILT),
+            .nothing(NO_READERS),
         D::new("pg_ro_database", Text, "", READ_ONLY)
             .unset_means("`pg_database`")
-            .nothing(NOT_BUILT),
+            .nothing(NO_READERS),
         D::new("pg_ro_schema", Text, "", READ_ONLY)
             .unset_means("`pg_schema`")
-            .nothing(NOT_BUILT),
+            .nothing(NO_READERS),
         D::new("pg_ro_ssl", Boolean, "", READ_ONLY)
             .unset_means("`pg_ssl`")
-            .nothing(NOT_BUILT),
+            .nothing(NO_READERS),
         D::new("pg_ro_ssl_verify", Boolean, "", READ_ONLY)
             .unset_means("`pg_ssl_verify`")
-            .nothing(NOT_BUILT),
+            .nothing(NO_READERS),
         D::new(
             "pg_ro_max_concurrent_queries",
             Integer(0, MAX),
@@ -126,19 +133,19 @@ pub(super) const POSTGRES: Group = Group {
             READ_ONLY,
         )
         .unset_means("`pg_max_concurrent_queries`")
-        .nothing(NOT_BUILT),
+        .nothing(NO_READERS),
         D::new("pg_ro_semaphore_timeout", Integer(0, MAX), "", READ_ONLY)
             .unset_means("`pg_semaphore_timeout`")
-            .nothing(NOT_BUILT),
+            .nothing(NO_READERS),
         D::new("pg_ro_keepalive_timeout", Integer(0, MAX), "", READ_ONLY)
             .unset_means("`pg_keepalive_timeout`")
-            .nothing(NOT_BUILT),
+            .nothing(NO_READERS),
         D::new("pg_ro_pool_size", Integer(0, MAX), "", READ_ONLY)
             .unset_means("`pg_pool_size`")
-            .nothing(NOT_BUILT),
+            .nothing(NO_READERS),
         D::new("pg_ro_backlog", Integer(0, MAX), "", READ_ONLY)
             .unset_means("`pg_backlog`")
-            .nothing(NOT_BUILT),
+            .nothing(NO_READERS),
     ],
 };
 

@@ -84,9 +84,11 @@ fn parse(file: &Path, settings: &Settings, output: &Output) -> anyhow::Result<Co
 fn import(file: &Path, settings: &Settings, output: &Output) -> anyhow::Result<()> {
     let config = parse(file, settings, output)?;
     output.say("parse successful, beginning import");
+    let runtime = runtime()?;
+    let _entered = runtime.enter();
     let repository = open(settings)?;
     let done = declarative::import(repository.store().as_ref(), repository.catalog(), &config);
-    runtime()?.block_on(done).context("Failed importing")?;
+    runtime.block_on(done).context("Failed importing")?;
     output.say("import successful");
     Ok(())
 }
@@ -95,9 +97,11 @@ fn export(file: &Path, force: bool, settings: &Settings) -> anyhow::Result<()> {
     if file.exists() && !force {
         bail!("{} already exists. Will not overwrite it.", file.display());
     }
+    let runtime = runtime()?;
+    let _entered = runtime.enter();
     let repository = open(settings)?;
     let done = declarative::export(repository.store().as_ref(), repository.catalog());
-    let text = runtime()?.block_on(done).context("cannot read the store")?;
+    let text = runtime.block_on(done).context("cannot read the store")?;
     write(file, &text, force)
 }
 

@@ -1,4 +1,6 @@
-//! `migrations …`: the tables of the store. The stores that exist so far need none of it, and say so.
+//! `migrations …`: the tables of the store. Stores that need none of it say so.
+
+mod postgres;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -9,7 +11,9 @@ use config::StoreChoice;
 use node::Prefix;
 use serde_json::json;
 
-use super::load;
+pub use postgres::migrations as on_postgres;
+
+use super::load_with_timeout;
 use crate::arguments::{Migrations, MigrationsCommand, Place};
 use crate::output::Output;
 
@@ -24,13 +28,14 @@ pub fn migrations(options: &Migrations, output: &Output) -> anyhow::Result<ExitC
         conf: options.conf.clone(),
         prefix: options.prefix.clone(),
     };
-    let settings = load(&place, &output)?.settings;
+    let timeout = options.db_timeout;
+    let settings = load_with_timeout(&place, timeout, &output)?.settings;
     match &settings.store {
         StoreChoice::Sqlite { file, .. } => {
             embedded(options, file, &Prefix::new(&settings.prefix), &output)
         }
         StoreChoice::Declarative { .. } => without_database(options.command, &output),
-        StoreChoice::Postgres { .. } => Err(node::Error::NotBuilt("the store PostgreSQL").into()),
+        StoreChoice::Postgres(place) => on_postgres(options, &settings, place, &output),
         StoreChoice::Cassandra => Err(node::Error::NotBuilt("the store Cassandra").into()),
     }
 }
@@ -94,7 +99,11 @@ fn reset(
     if !file.exists() {
         bail!("Database not bootstrapped, nothing to reset");
     }
-    if !options.yes && !is_confirmed(file)? {
+    let question = format!(
+        "Delete {} and everything in it? This operation is irreversible.",
+        file.display()
+    );
+    if !options.yes && !confirm(&question, true)? {
         bail!("cancelled");
     }
     for suffix in ["", "-wal", "-shm"] {
@@ -108,19 +117,27 @@ fn reset(
     Ok(())
 }
 
-fn is_confirmed(file: &Path) -> anyhow::Result<bool> {
+/// Asks at the terminal; without one, nothing is taken for an answer. Says yes by itself if there is nothing to lose.
+fn confirm(question: &str, matters: bool) -> anyhow::Result<bool> {
+    const ATTEMPTS: usize = 3;
     let input = std::io::stdin();
     if !input.is_terminal() {
         bail!("not a tty: invoke 'reset' non-interactively with the --yes flag");
     }
+    if !matters {
+        return Ok(true);
+    }
     let mut prompt = std::io::stderr();
-    write!(
-        prompt,
-        "> Delete {} and everything in it? This operation is irreversible. [y/n] ",
-        file.display()
-    )?;
-    prompt.flush()?;
-    let mut answer = String::new();
-    input.read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes" | "YES"))
+    for _ in 0..ATTEMPTS {
+        write!(prompt, "> {question} [y/n] ")?;
+        prompt.flush()?;
+        let mut answer = String::new();
+        input.read_line(&mut answer)?;
+        match answer.trim() {
+            "y" | "Y" | "yes" | "YES" => return Ok(true),
+            "n" | "N" | "no" | "NO" => return Ok(false),
+            _ => {}
+        }
+    }
+    Ok(false)
 }

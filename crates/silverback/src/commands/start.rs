@@ -10,10 +10,11 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use config::{Postgres, Settings, StoreChoice};
 use node::Prefix;
 
-use super::{existing_prefix, load, stop, warn_about_nginx};
-use crate::arguments::{Place, Run, Start};
+use super::{existing_prefix, load_with_timeout, migrations, stop, warn_about_nginx};
+use crate::arguments::{Migrations, MigrationsCommand, Place, Run, Start};
 use crate::foreground;
 use crate::output::Output;
 
@@ -23,10 +24,15 @@ pub const READY: &str = "ready";
 /// Starts a node, and returns when it serves.
 pub fn start(options: &Start, output: &Output) -> anyhow::Result<ExitCode> {
     warn_about_nginx(&options.nginx, output);
-    let loaded = load(&options.place, output)?;
+    let loaded = load_with_timeout(&options.place, options.db_timeout, output)?;
     let prefix = Prefix::new(&loaded.settings.prefix);
     if prefix.running().is_some() {
         return Err(node::Error::AlreadyRunning(loaded.settings.prefix).into());
+    }
+    if options.run_migrations
+        && let StoreChoice::Postgres(place) = &loaded.settings.store
+    {
+        migrate(options, &loaded.settings, place, output)?;
     }
     if !loaded.settings.daemon {
         return foreground::run(&foreground_options(&options.place), output);
@@ -46,6 +52,26 @@ pub fn restart(options: &Start, output: &Output) -> anyhow::Result<ExitCode> {
         stop::stop_in(&prefix, output)?;
     }
     start(options, output)
+}
+
+/// Brings the database up to date, while others that do so are waited for.
+fn migrate(
+    options: &Start,
+    settings: &Settings,
+    place: &Postgres,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let migrations = Migrations {
+        command: MigrationsCommand::Up,
+        conf: None,
+        prefix: None,
+        yes: true,
+        quiet: false,
+        force: true,
+        db_timeout: options.db_timeout,
+        lock_timeout: options.lock_timeout,
+    };
+    migrations::on_postgres(&migrations, settings, place, output).map(drop)
 }
 
 fn foreground_options(place: &Place) -> Run {

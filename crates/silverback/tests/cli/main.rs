@@ -3,4 +3,5 @@
 mod declarative;
 mod lifecycle;
 mod place;
+mod postgres;
 mod words;

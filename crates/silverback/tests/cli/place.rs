@@ -49,6 +49,12 @@ impl Place {
         self
     }
 
+    /// The same with an environment variable that is no setting.
+    pub fn with_variable(mut self, name: &str, value: &str) -> Self {
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }

@@ -43,7 +43,8 @@ async fn sessions(server: &Server, name: &str, condition: &str) -> i64 {
 async fn tls_is_what_was_asked_for() {
     let (server, name) = server().await;
     let verified = |pem: String| Tls::Verified {
-        authorities: Some(pem.into_bytes()),
+        authorities: pem.into_bytes(),
+        system: false,
         identity: None,
     };
     let encrypted = [
