@@ -1,1 +1,58 @@
 //! All that the author of a plugin sees.
+//!
+//! A plugin is a folder: what it is ([`Declaration`]), what it does ([`Handler`]), and a [`Build`] function that makes the
+//! one out of a record's configuration. What a handler learns of a request is in [`Exchange`], what it may answer in
+//! [`Reply`], what the gateway does for it in [`Services`].
+//!
+//! Heads are the HTTP engine's own ([`RequestHead`], [`ResponseHead`]): nothing is copied for a plugin that only looks.
+
+mod consumer;
+mod exchange;
+mod handler;
+mod reply;
+mod services;
+mod summary;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
+use std::sync::Arc;
+
+use schema::Record;
+use uuid::Uuid;
+
+pub use consumer::{Consumer, Credential};
+pub use exchange::{
+    Connection as ClientConnection, Entity, Exchange, HeaderEdit, LogEdit, LogMode, Matched, Tls,
+    Upstream, Work,
+};
+pub use handler::{Failure, Flow, Handler, Needs, Outcome, Phase, Phases, Step};
+pub use http1::{Known, Method, RequestHead, ResponseHead, Version};
+pub use reply::{Body, Reply};
+pub use router::Captures;
+pub use services::{
+    Background, BoxFuture, By, Connection, Destination, HttpRequest, HttpResponse, Lookup, Network,
+    NetworkError, NodeFacts, Random, Records, Services, TlsOptions, Unavailable,
+};
+pub use summary::{Latencies, Source, Summary, Try, TryFailure};
+
+/// One record of the entity `plugins`, as a handler is made of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Configured<'a> {
+    pub id: Uuid,
+    pub instance_name: Option<&'a str>,
+    pub route: Option<Uuid>,
+    pub service: Option<Uuid>,
+    pub consumer: Option<Uuid>,
+    /// The configuration, valid by the declaration, with its defaults, references to secrets resolved.
+    pub config: &'a Record,
+}
+
+/// Makes a handler of a record.
+///
+/// # Errors
+/// When a valid configuration cannot be used, such as a secret that is not a key. The record is reported, and requests
+/// of its chain are refused.
+pub type Build = fn(&Configured<'_>, &Services) -> Result<Arc<dyn Handler>, Failure>;
+
+#[cfg(test)]
+mod tests;

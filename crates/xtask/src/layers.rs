@@ -19,7 +19,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("http1", &["stdx"]),
     // Contracts.
     ("store", &["stdx", "schema", "entities"]),
-    ("plugin-api", &["stdx", "schema"]),
+    ("plugin-api", &["stdx", "schema", "http1", "router"]),
     // Siblings that never import each other.
     ("store-sqlite", &["stdx", "schema", "entities", "store"]),
     ("store-postgres", &["stdx", "schema", "entities", "store"]),

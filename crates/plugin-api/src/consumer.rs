@@ -1,0 +1,43 @@
+//! Who makes a request.
+
+use std::sync::Arc;
+
+use schema::Record;
+use uuid::Uuid;
+
+/// A consumer, as the store has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Consumer {
+    pub id: Uuid,
+    pub username: Option<Box<str>>,
+    pub custom_id: Option<Box<str>>,
+    /// The whole record, for logs.
+    pub record: Arc<Record>,
+}
+
+impl Consumer {
+    /// Reads a record; `None` if it has no id.
+    pub fn read(record: Arc<Record>) -> Option<Self> {
+        let text = |field: &str| {
+            let value = record.get(field)?.as_str()?;
+            Some(Box::from(value))
+        };
+        Some(Self {
+            id: record.get("id")?.as_str()?.parse().ok()?,
+            username: text("username"),
+            custom_id: text("custom_id"),
+            record: Arc::clone(&record),
+        })
+    }
+}
+
+/// What a client proved to have.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Credential {
+    /// The id of the record, or what stands for it where credentials have no record.
+    pub id: Box<str>,
+    /// What `X-Credential-Identifier` says, such as a user name.
+    pub identifier: Option<Box<str>>,
+    /// The whole record, if there is one; it holds secrets.
+    pub record: Option<Arc<Record>>,
+}
