@@ -1,9 +1,11 @@
 //! Small things that every crate may use: time as an argument, secrets that do not print, seeded randomness.
 
 mod clock;
+mod moment;
 mod random;
 mod secret;
 
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use moment::Moment;
 pub use random::SeededRandom;
 pub use secret::Secret;
