@@ -9,6 +9,7 @@
 
 mod certificate;
 mod load;
+mod plugins;
 mod read;
 mod route;
 mod service;
@@ -22,6 +23,7 @@ use uuid::Uuid;
 
 pub use certificate::{CaCertificate, Certificate, Material};
 pub use load::{fetch, load};
+pub use plugins::{Chain, ChainKey, Instance, Known, Link, NoPlugins, PluginTable, Plugins};
 pub use route::Route;
 pub use service::Service;
 pub use snapshot::{Options, Snapshot};
@@ -61,10 +63,12 @@ pub enum Error {
     Unresolved(String),
     #[error("{0}")]
     Certificate(String),
+    #[error("requests through the plugin {name} are refused: {reason}")]
+    Plugin { name: String, reason: String },
 }
 
 /// The entities that make a snapshot, parents before children.
-pub const ENTITIES: [&str; 8] = [
+pub const ENTITIES: [&str; 9] = [
     "vaults",
     "ca_certificates",
     "certificates",
@@ -73,6 +77,7 @@ pub const ENTITIES: [&str; 8] = [
     "targets",
     "services",
     "routes",
+    "plugins",
 ];
 
 /// The flavour that a name of the setting `router_flavor` stands for, as the router and the entities know it.

@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use crate::read::Reader;
 use crate::{
-    CaCertificate, Certificate, Change, Error, Problem, References, Route, Service, Target,
-    Upstream, Vault,
+    CaCertificate, Certificate, Change, Error, PluginTable, Plugins, Problem, References, Route,
+    Service, Target, Upstream, Vault,
 };
 
 /// What a snapshot depends on besides the records.
@@ -21,6 +21,7 @@ use crate::{
 pub struct Options {
     pub flavor: Flavor,
     pub references: Arc<dyn References>,
+    pub plugins: Arc<dyn PluginTable>,
 }
 
 /// One state of the configuration. Cloning shares everything.
@@ -32,6 +33,7 @@ pub struct Snapshot {
     pub http: Router<Arc<Route>>,
     /// Routes of the stream proxy.
     pub stream: Router<Arc<Route>>,
+    pub plugins: Plugins,
     options: Options,
     services: Shared<Uuid, Arc<Service>>,
     routes: Shared<Uuid, Arc<Route>>,
@@ -62,6 +64,7 @@ impl Snapshot {
             version: Version::default(),
             http: Router::new(options.flavor),
             stream: Router::new(options.flavor),
+            plugins: Plugins::default(),
             options,
             services: Shared::new(),
             routes: Shared::new(),
@@ -222,6 +225,7 @@ impl Draft {
                 self.vaults_changed = true;
                 self.next.vaults.insert(vault.id, Arc::new(vault));
             }
+            "plugins" => self.put_plugin(record)?,
             _ => {}
         }
         Ok(())
@@ -248,6 +252,14 @@ impl Draft {
                 Err(error)
             }
         }
+    }
+
+    fn put_plugin(&mut self, record: &Record) -> Result<(), Error> {
+        let mut plugins = std::mem::take(&mut self.next.plugins);
+        let table = self.next.options.plugins.clone();
+        let put = plugins.put(table.as_ref(), record, |text| resolve(&self.next, text));
+        self.next.plugins = plugins;
+        put
     }
 
     fn put_upstream(&mut self, record: &Record) -> Result<(), Error> {
@@ -311,6 +323,7 @@ impl Draft {
                 next.vaults.remove(&id);
                 self.vaults_changed = true;
             }
+            "plugins" => next.plugins.remove(id),
             _ => {}
         }
     }
@@ -325,6 +338,7 @@ impl Draft {
     /// Settles what depends on several records.
     pub(crate) fn finish(mut self, version: Version) -> (Snapshot, Vec<Problem>) {
         self.settle_certificates();
+        self.settle_plugins();
         self.settle_upstreams();
         self.settle_routes();
         self.next.version = version;
@@ -357,6 +371,18 @@ impl Draft {
                 }
             }
             self.next.by_server_name = Arc::new(table);
+        }
+    }
+
+    fn settle_plugins(&mut self) {
+        if !self.vaults_changed {
+            return;
+        }
+        for record in self.next.plugins.with_references() {
+            let id = Reader(&record).id().unwrap_or_default();
+            // This try decides, not one before the vault was there.
+            self.problems.retain(|problem| problem.id != id);
+            self.put("plugins", &record);
         }
     }
 

@@ -49,6 +49,7 @@ fn empty() -> Snapshot {
     Snapshot::empty(Options {
         flavor: Flavor::default(),
         references: Arc::new(Unresolved),
+        plugins: Arc::new(NoPlugins),
     })
 }
 
@@ -250,6 +251,7 @@ fn references_are_looked_up_again_when_a_vault_changes() {
     let options = Options {
         flavor: Flavor::default(),
         references: Arc::new(Fixed(cert, key)),
+        plugins: Arc::new(NoPlugins),
     };
     let fields = json!({"cert": "{vault://mine/cert}", "key": "{vault://mine/key}"});
     let certificate = put("certificates", 1, fields);

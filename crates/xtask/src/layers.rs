@@ -41,13 +41,27 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "snapshot",
         &[
-            "stdx", "schema", "entities", "store", "router", "balancer", "net",
+            "stdx",
+            "schema",
+            "entities",
+            "store",
+            "router",
+            "balancer",
+            "net",
+            "plugin-api",
         ],
     ),
     (
         "proxy",
         &[
-            "stdx", "http1", "router", "balancer", "snapshot", "net", "observe",
+            "stdx",
+            "http1",
+            "router",
+            "balancer",
+            "snapshot",
+            "net",
+            "observe",
+            "plugin-api",
         ],
     ),
     (

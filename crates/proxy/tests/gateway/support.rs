@@ -67,6 +67,7 @@ pub fn snapshot(changes: Vec<Change>) -> Arc<Snapshot> {
     let options = Options {
         flavor: Flavor::default(),
         references: Arc::new(Unresolved),
+        plugins: Arc::new(snapshot::NoPlugins),
     };
     let (snapshot, problems) = Snapshot::empty(options).with(Version(1), changes);
     assert_eq!(problems, []);
