@@ -24,6 +24,7 @@ use crate::certificates::{self, Owner};
 use crate::control::{Api, Server};
 use crate::declarative_config::LiveConfig;
 use crate::info::{NoHealthChecks, Process};
+use crate::membership::Membership;
 use crate::prefix::{Claim, Prefix};
 use crate::stores::{DeclaredEntities, OpenStore, repository_over};
 use crate::sync::{self, EnvironmentReferences, Follower};
@@ -43,6 +44,7 @@ pub struct Node {
     clock: Arc<dyn Clock>,
     /// As the Admin API sees it: writes wait for the proxy.
     store: Arc<dyn Store>,
+    membership: Arc<Membership>,
     declarative: Option<Arc<LiveConfig>>,
     follower: JoinHandle<()>,
     data_plane: Arc<Shared>,
@@ -60,6 +62,13 @@ pub struct Addresses {
     pub proxy: Vec<String>,
     pub admin: Vec<String>,
     pub status: Vec<String>,
+}
+
+impl Addresses {
+    /// All of them, proxies first.
+    pub fn all(&self) -> Vec<String> {
+        [&self.proxy[..], &self.admin, &self.status].concat()
+    }
 }
 
 impl Node {
@@ -107,6 +116,8 @@ impl Node {
                 Some(Arc::new(live))
             }
         };
+        let membership = Membership::new(process.clone(), clock.clone(), applied.clone());
+        let membership = Arc::new(membership);
         let store = AppliedStore::new(open.store(), applied, settings.admin_apply_timeout);
         let store: Arc<dyn Store> = Arc::new(store);
 
@@ -115,7 +126,15 @@ impl Node {
         let specs =
             convert::listen_specs("proxy_listen", &settings.listeners.proxy, &settings.prefix)?;
         let workers = Workers::start(convert::worker_count(&settings), &specs, data_plane.clone())?;
-        let state = admin_state(&settings, &process, &store, declarative.as_ref(), &clock);
+        let state = AdminParts {
+            settings: &settings,
+            process: &process,
+            store: &store,
+            membership: &membership,
+            declarative: declarative.as_ref(),
+            clock: &clock,
+        }
+        .state();
         let sides = Sides {
             settings: &settings,
             tls,
@@ -125,12 +144,12 @@ impl Node {
         let admin = sides.admin(None)?;
         let status = sides.status(None)?;
         prefix.write_record(&settings)?;
-        tracing::info!("node {id} serves");
-        Ok(Self {
+        let node = Self {
             prefix,
             process,
             clock,
             store,
+            membership,
             declarative,
             follower,
             data_plane,
@@ -139,7 +158,10 @@ impl Node {
             admin,
             status,
             _claim: claim,
-        })
+        };
+        node.membership.set_addresses(node.addresses().all());
+        tracing::info!("node {id} serves");
+        Ok(node)
     }
 
     /// Takes new settings without losing a connection; on an error the node goes on with those it has.
@@ -154,13 +176,15 @@ impl Node {
         let prepared = self
             .workers
             .prepare(convert::worker_count(&settings), &specs)?;
-        let state = admin_state(
-            &settings,
-            &self.process,
-            &self.store,
-            self.declarative.as_ref(),
+        let state = AdminParts {
+            settings: &settings,
+            process: &self.process,
+            store: &self.store,
+            membership: &self.membership,
+            declarative: self.declarative.as_ref(),
             clock,
-        );
+        }
+        .state();
         let sides = Sides {
             settings: &settings,
             tls: Arc::clone(&tls),
@@ -185,6 +209,7 @@ impl Node {
         }
         self.prefix.write_record(&settings)?;
         self.process.set_settings(settings);
+        self.membership.set_addresses(self.addresses().all());
         Ok(())
     }
 
@@ -251,6 +276,7 @@ async fn data_plane(
     let options = snapshot::Options {
         flavor: convert::flavor(settings),
         references: references(settings),
+        plugins: Arc::new(snapshot::NoPlugins),
     };
     let catalog = DeclaredEntities::of(settings).catalog();
     let first = sync::load(open.store().as_ref(), &catalog, options).await?;
@@ -356,32 +382,43 @@ fn refuse_fixed(before: &Settings, after: &Settings) -> Result<(), Error> {
     Ok(())
 }
 
-fn admin_state(
-    settings: &Settings,
-    process: &Arc<Process>,
-    store: &Arc<dyn Store>,
-    declarative: Option<&Arc<LiveConfig>>,
-    clock: &Arc<dyn Clock>,
-) -> admin::State {
-    let declared = DeclaredEntities::of(settings);
-    let mut options = admin::Options {
-        latency_header: settings.headers.admin_latency,
-        max_body_size: settings.limits.admin_body,
-        body_timeout: settings.limits.body_timeout,
-        ..admin::Options::default()
-    };
-    if !settings.headers.server {
-        options.server = None;
-    }
-    admin::State {
-        repository: repository_over(store.clone(), settings, clock.clone()),
-        schemas: declared.schemas(),
-        subschemas: Arc::new(declared),
-        node: process.clone(),
-        health: Arc::new(NoHealthChecks),
-        declarative: declarative.map(|live| live.clone() as Arc<dyn admin::DeclarativeConfig>),
-        clock: clock.clone(),
-        options: Arc::new(options),
+/// What the Admin and Status APIs are given.
+struct AdminParts<'a> {
+    settings: &'a Settings,
+    process: &'a Arc<Process>,
+    store: &'a Arc<dyn Store>,
+    membership: &'a Arc<Membership>,
+    declarative: Option<&'a Arc<LiveConfig>>,
+    clock: &'a Arc<dyn Clock>,
+}
+
+impl AdminParts<'_> {
+    fn state(&self) -> admin::State {
+        let settings = self.settings;
+        let declared = DeclaredEntities::of(settings);
+        let mut options = admin::Options {
+            latency_header: settings.headers.admin_latency,
+            max_body_size: settings.limits.admin_body,
+            body_timeout: settings.limits.body_timeout,
+            apply_timeout: settings.admin_apply_timeout,
+            ..admin::Options::default()
+        };
+        if !settings.headers.server {
+            options.server = None;
+        }
+        admin::State {
+            repository: repository_over(self.store.clone(), settings, self.clock.clone()),
+            schemas: declared.schemas(),
+            subschemas: Arc::new(declared),
+            node: self.process.clone(),
+            health: Arc::new(NoHealthChecks),
+            cluster: self.membership.clone(),
+            declarative: self
+                .declarative
+                .map(|live| live.clone() as Arc<dyn admin::DeclarativeConfig>),
+            clock: self.clock.clone(),
+            options: Arc::new(options),
+        }
     }
 }
 
