@@ -163,7 +163,12 @@ impl Node {
         self.process.lock().clone()
     }
 
-    /// The node's folder.
+    /// A temporary folder for the prefix and for whatever belongs to the node, removed when it is dropped.
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// The folder that the node keeps its files in.
     pub fn prefix(&self) -> PathBuf {
         self.folder.path().join("prefix")
     }

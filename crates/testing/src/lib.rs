@@ -13,6 +13,7 @@
 
 mod backend;
 mod client;
+mod cluster;
 mod eventually;
 pub mod http2;
 mod message;
@@ -23,9 +24,10 @@ mod tls;
 
 pub use backend::{Backend, Received, Then};
 pub use client::Client;
+pub use cluster::{Cluster, eventually_answers};
 pub use eventually::{PATIENCE, eventually};
+pub use fleet::{Postgres, Signal, Stop};
 pub use message::{Answer, read_answer};
-pub use nix::sys::signal::Signal;
 pub use node::{Node, admin};
 pub use place::{Place, texts};
 pub use ports::free_ports;

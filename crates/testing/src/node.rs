@@ -1,16 +1,15 @@
 //! A running node.
 
-use std::fs::{self, OpenOptions};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::fs;
+use std::process::{Command, ExitStatus};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use fleet::{Launch, Process, Signal};
 use serde_json::{Value, json};
 
+use crate::PATIENCE;
 use crate::client::Client;
 use crate::message::Answer;
 use crate::place::Place;
-use crate::{PATIENCE, eventually};
 
 /// What the node printed, in the test's folder.
 const LOG: &str = "node.log";
@@ -19,65 +18,68 @@ const LOG: &str = "node.log";
 #[derive(Debug)]
 pub struct Node<'a> {
     place: &'a Place,
-    process: Child,
+    process: Process,
 }
 
 impl<'a> Node<'a> {
     /// Starts a command that becomes `silverback run`, and returns when it says that it is ready.
-    pub(crate) fn start(place: &'a Place, mut command: Command) -> Self {
-        let path = place.folder().join(LOG);
-        let log = OpenOptions::new().create(true).append(true).open(path);
-        let log = log.expect("a log");
-        let begin = log.metadata().expect("a length").len();
-        let process = command
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a copy"))
-            .stderr(log)
-            .spawn()
-            .expect("the program runs");
-        let mut node = Self { place, process };
-        eventually("the node is ready", || {
-            let said = node.log();
-            let said = said.get(usize::try_from(begin).unwrap_or(0)..);
-            let said = said.unwrap_or_default();
-            if let Some(status) = node.process.try_wait().expect("a process") {
-                panic!("the node did not start ({status}):\n{said}");
-            }
-            said.contains("is ready")
+    pub(crate) fn start(place: &'a Place, command: &Command) -> Self {
+        let before = fs::read(place.folder().join(LOG)).unwrap_or_default().len();
+        let node = Self::launch(place, command);
+        let started = node.process.wait_until("is ready", || {
+            let log = node.log();
+            log.get(before..)
+                .is_some_and(|said| said.contains("is ready"))
         });
+        started.unwrap_or_else(|error| panic!("the node did not start: {error}"));
         node
+    }
+
+    /// As [`Node::start`], without waiting.
+    pub(crate) fn launch(place: &'a Place, command: &Command) -> Self {
+        let process = Process::start(&Launch {
+            command,
+            log: &place.folder().join(LOG),
+            ending: Signal::SIGKILL,
+            user: None,
+        });
+        let process = process.expect("the program runs");
+        Self { place, process }
     }
 
     /// The node's process.
     pub fn pid(&self) -> u32 {
-        self.process.id()
+        self.process.pid()
     }
 
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(i32::try_from(self.process.id()).expect("a pid"));
-        kill(pid, signal).expect("the node lives");
+        self.process.signal(signal).expect("the node lives");
+    }
+
+    /// Stops the process from running; its connections stay open, and nobody answers.
+    pub fn pause(&self) {
+        self.process.pause().expect("paused");
+    }
+
+    /// Lets it run again after [`Node::pause`].
+    pub fn unpause(&self) {
+        self.process.resume().expect("resumed");
     }
 
     /// Kills the process as a power failure would.
-    pub fn crash(mut self) {
+    pub fn crash(self) {
         self.process.kill().expect("killed");
-        self.process.wait().expect("ended");
     }
 
     /// Waits for the process to end by itself.
-    pub fn wait(mut self) -> ExitStatus {
-        let mut ended = None;
-        eventually("the node ends", || {
-            ended = self.process.try_wait().expect("a process");
-            ended.is_some()
-        });
-        ended.expect("just checked")
+    pub fn wait(self) -> ExitStatus {
+        self.process.wait().expect("the node ends")
     }
 
     /// Whether the process is still there.
-    pub fn is_running(&mut self) -> bool {
-        self.process.try_wait().expect("a process").is_none()
+    pub fn is_running(&self) -> bool {
+        self.process.is_running()
     }
 
     /// What it and those before it at this place printed.
@@ -88,7 +90,7 @@ impl<'a> Node<'a> {
 
     /// How much memory the process holds, in MiB.
     pub fn resident_mib(&self) -> u64 {
-        let path = format!("/proc/{}/status", self.process.id());
+        let path = format!("/proc/{}/status", self.process.pid());
         let status = fs::read_to_string(path).expect("the node lives");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = line
@@ -99,7 +101,7 @@ impl<'a> Node<'a> {
 
     /// How many files and sockets the process has open.
     pub fn open_files(&self) -> usize {
-        let path = format!("/proc/{}/fd", self.process.id());
+        let path = format!("/proc/{}/fd", self.process.pid());
         fs::read_dir(path).expect("the node lives").count()
     }
 
@@ -167,9 +169,6 @@ impl<'a> Node<'a> {
 
 impl Drop for Node<'_> {
     fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
         if std::thread::panicking() {
             let log = self.log();
             let tail = log.len().saturating_sub(4000);

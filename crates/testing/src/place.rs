@@ -1,23 +1,20 @@
 //! A folder with free ports for a node, and the program that runs there.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Mutex, OnceLock};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::PATIENCE;
 use crate::node::Node;
-use crate::ports::free_ports;
 
 /// Where one node after the other can run: a prefix, ports, and settings.
 #[derive(Debug)]
 pub struct Place {
-    folder: tempfile::TempDir,
-    settings: Mutex<BTreeMap<String, String>>,
+    seat: fleet::Node,
     /// Plain HTTP.
     pub proxy: u16,
     /// HTTPS with HTTP/2.
@@ -35,27 +32,24 @@ impl Default for Place {
 impl Place {
     /// An empty prefix, the embedded store, and two workers.
     pub fn new() -> Self {
-        let [proxy, proxy_tls, admin, status] = free_ports();
+        let seat = fleet::Node::new(program()).expect("a folder and ports");
         let place = Self {
-            folder: tempfile::tempdir().expect("a folder"),
-            settings: Mutex::default(),
-            proxy,
-            proxy_tls,
-            admin,
-            status,
+            proxy: seat.proxy,
+            proxy_tls: seat.proxy_tls,
+            admin: seat.admin,
+            status: seat.status,
+            seat,
         };
-        let prefix = place.prefix().display().to_string();
+        place.with("NGINX_WORKER_PROCESSES", "2")
+    }
+
+    /// As [`Place::new`], but with a database of a server instead of the embedded store.
+    pub fn on(server: &fleet::Postgres, database: &str) -> Self {
+        let place = Self::new();
+        for (name, value) in server.node_settings(database) {
+            place.set(name, value);
+        }
         place
-            .with("PREFIX", prefix)
-            .with("DATABASE", "sqlite")
-            .with(
-                "PROXY_LISTEN",
-                format!("127.0.0.1:{proxy}, 127.0.0.1:{proxy_tls} http2 ssl"),
-            )
-            .with("ADMIN_LISTEN", format!("127.0.0.1:{admin}"))
-            .with("STATUS_LISTEN", format!("127.0.0.1:{status}"))
-            .with("ADMIN_GUI_LISTEN", "off")
-            .with("NGINX_WORKER_PROCESSES", "2")
     }
 
     /// The same with a setting: its name without `KONG_`, in upper case.
@@ -66,39 +60,28 @@ impl Place {
 
     /// Changes a setting; processes that run keep what they have.
     pub fn set(&self, name: &str, value: impl Into<String>) {
-        let mut settings = self.settings.lock().expect("no thread failed");
-        settings.insert(format!("KONG_{name}"), value.into());
+        self.seat.set(name, value);
     }
 
     /// A folder of the test's own, above the prefix.
     pub fn folder(&self) -> &Path {
-        self.folder.path()
+        self.seat.folder().path()
     }
 
     /// The node's folder.
     pub fn prefix(&self) -> PathBuf {
-        self.folder.path().join("prefix")
+        self.seat.prefix()
     }
 
     /// Writes a file into the test's folder and returns where it is.
     pub fn write(&self, name: &str, text: &str) -> String {
-        let path = self.folder.path().join(name);
-        std::fs::write(&path, text).expect("written");
+        let path = self.seat.folder().write(name, text).expect("written");
         path.display().to_string()
     }
 
     /// The program with these settings and no others.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(program());
-        for (name, _) in std::env::vars_os() {
-            let shown = name.to_string_lossy();
-            if shown.starts_with("KONG_") || shown.starts_with("SILVERBACK_") {
-                command.env_remove(&name);
-            }
-        }
-        let settings = self.settings.lock().expect("no thread failed");
-        command.args(arguments).envs(&*settings);
-        command
+        self.seat.command(arguments)
     }
 
     /// Runs a command to its end.
@@ -147,7 +130,12 @@ impl Place {
 
     /// Starts a node here and returns when it serves.
     pub fn start(&self) -> Node<'_> {
-        Node::start(self, self.command(&["run"]))
+        Node::start(self, &self.command(&["run"]))
+    }
+
+    /// Starts a node here and does not wait for it.
+    pub fn launch(&self) -> Node<'_> {
+        Node::launch(self, &self.command(&["run"]))
     }
 
     /// As [`Place::start`], through a line of a shell that replaces itself by `"$@"`.
@@ -164,7 +152,7 @@ impl Place {
                 None => command.env_remove(name),
             };
         }
-        Node::start(self, command)
+        Node::start(self, &command)
     }
 }
 

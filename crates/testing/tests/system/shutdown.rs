@@ -108,7 +108,7 @@ fn a_node_that_drains_says_so_and_serves() {
 #[test]
 fn one_folder_has_one_node() {
     let place = Place::new();
-    let mut node = place.start();
+    let node = place.start();
     let pid_file = place.prefix().join("pids/nginx.pid");
     let pid = || std::fs::read_to_string(&pid_file).unwrap();
     assert_eq!(pid().trim(), node.pid().to_string());

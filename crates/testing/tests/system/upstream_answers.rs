@@ -143,7 +143,7 @@ fn an_early_answer_reaches_a_client_that_still_sends() {
         }
     });
     let place = Place::new();
-    let mut node = place.start();
+    let node = place.start();
     node.add_route("/r", &backend.url(), &Value::Null);
     node.configure(
         "PATCH",
