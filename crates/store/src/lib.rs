@@ -13,6 +13,7 @@ mod error;
 pub mod offset;
 mod packed;
 pub mod peers;
+pub mod replica;
 pub mod repository;
 
 use async_trait::async_trait;
@@ -24,6 +25,7 @@ pub use digest::{Digest, Digests};
 pub use error::Error;
 pub use packed::Packed;
 pub use peers::{Peer, Peers};
+pub use replica::{Change, Replica};
 pub use repository::Repository;
 
 /// The workspace that every record belongs to; the id is Kong's for nodes without a database.
@@ -196,6 +198,13 @@ pub trait Store: Send + Sync {
 
     /// Events after `since`.
     async fn changes(&self, since: Version) -> Result<Changes, Error>;
+
+    /// A number that tells a version from the same version in another history of the database, such as one that was
+    /// restored; `None` if the log no longer has the version, or the store does not tell histories apart.
+    async fn mark(&self, version: Version) -> Result<Option<i64>, Error> {
+        let _ = version;
+        Ok(None)
+    }
 
     /// Resolves when something newer than `since` may have been committed (by anyone); may resolve early.
     async fn changed(&self, since: Version);
