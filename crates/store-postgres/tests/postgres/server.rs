@@ -1,29 +1,22 @@
-//! A PostgreSQL of the test's own: a temporary folder, a free port, ended when the test is over.
+//! A PostgreSQL of the test's own, with TLS, and the ways in which a store reaches it.
 
-use std::os::unix::fs::chown;
-use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use nix::unistd::{Uid, User};
+use fleet::{Durability, Postgres, Stop};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use stdx::Secret;
 use store::Catalog;
 use store_postgres::{Migrations, Options};
-use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
 
-/// The role that owns everything, and its password over TCP.
-pub const ROLE: &str = "owner";
+/// The role that owns everything, and the password that a test may give it for TCP.
+pub const ROLE: &str = Postgres::ROLE;
 pub const PASSWORD: &str = "correct horse";
 
 /// A running server.
 pub struct Server {
-    folder: TempDir,
-    programs: PathBuf,
-    port: u16,
+    postgres: Postgres,
     databases: AtomicUsize,
     /// The authority that vouches for the server's certificate, in PEM.
     pub authority: String,
@@ -32,36 +25,7 @@ pub struct Server {
 impl Server {
     /// Makes a cluster and starts it.
     pub fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        if let Some(user) = unprivileged() {
-            chown(folder.path(), Some(user.uid.into()), Some(user.gid.into())).unwrap();
-        }
-        let mut server = Self {
-            folder,
-            programs: programs(),
-            port: 0,
-            databases: AtomicUsize::new(0),
-            authority: String::new(),
-        };
-        let data = server.data();
-        let data = data.to_str().unwrap();
-        let user = format!("--username={ROLE}");
-        server.call(
-            "initdb",
-            &["-D", data, &user, "--auth=trust", "--no-sync", "-E", "UTF8"],
-        );
-        server.configure();
-        // Somebody else may take the port between the look and the start.
-        for _ in 0..5 {
-            server.port = free_port();
-            if server.try_resume() {
-                return server;
-            }
-        }
-        panic!("PostgreSQL does not start");
-    }
-
-    fn configure(&mut self) {
+        let postgres = Postgres::create(Durability::Fast).unwrap();
         let key = KeyPair::generate().unwrap();
         let mut authority = CertificateParams::new(Vec::new()).unwrap();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -69,84 +33,32 @@ impl Server {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &authority).unwrap();
-        self.authority = authority.pem();
-        self.write("server.crt", &certificate.pem());
-        self.write("server.key", &key.serialize_pem());
-        let access = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
-        self.write("pg_hba.conf", access);
-        let settings =
-            "fsync = off\nmax_connections = 200\nssl = on\nlisten_addresses = '127.0.0.1'\n";
-        self.write("postgresql.auto.conf", settings);
-    }
-
-    /// Writes a file of the cluster with the owner and the mode that the server wants.
-    fn write(&self, name: &str, text: &str) {
-        use std::os::unix::fs::PermissionsExt as _;
-        let path = self.data().join(name);
-        std::fs::write(&path, text).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        if let Some(user) = unprivileged() {
-            chown(&path, Some(user.uid.into()), Some(user.gid.into())).unwrap();
+        postgres.write("server.crt", &certificate.pem()).unwrap();
+        postgres.write("server.key", &key.serialize_pem()).unwrap();
+        postgres.set("ssl", "on").unwrap();
+        postgres.resume().unwrap();
+        Self {
+            postgres,
+            databases: AtomicUsize::new(0),
+            authority: authority.pem(),
         }
-    }
-
-    fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
     }
 
     /// Stops the server in the way that a crash does.
     pub fn stop(&self) {
-        let data = self.data();
-        self.call(
-            "pg_ctl",
-            &[
-                "-D",
-                data.to_str().unwrap(),
-                "-m",
-                "immediate",
-                "-w",
-                "stop",
-            ],
-        );
+        self.postgres.stop(Stop::Immediate).unwrap();
     }
 
     /// Starts it again on the same port.
     pub fn resume(&self) {
-        assert!(self.try_resume(), "PostgreSQL does not start again");
-    }
-
-    fn try_resume(&self) -> bool {
-        let data = self.data();
-        let log = self.folder.path().join("log");
-        let options = format!("-p {} -k {}", self.port, self.folder.path().display());
-        let status = self
-            .command("pg_ctl")
-            .args(["-D", data.to_str().unwrap(), "-l", log.to_str().unwrap()])
-            .args(["-o", &options, "-w", "-t", "60", "start"])
-            .output()
-            .unwrap();
-        status.status.success()
-    }
-
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(self.programs.join(program));
-        command.current_dir(self.folder.path()).env("LC_ALL", "C");
-        if let Some(user) = unprivileged() {
-            command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
-        }
-        command
-    }
-
-    fn call(&self, program: &str, arguments: &[&str]) {
-        let output = self.command(program).args(arguments).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{program} {arguments:?}: {said}");
+        self.postgres.resume().unwrap();
     }
 
     /// A client of the server itself, for what a person would do with `psql`.
     pub async fn client(&self, database: &str) -> Client {
         let mut config = tokio_postgres::Config::new();
-        config.host_path(self.folder.path()).port(self.port);
+        config.host_path(self.postgres.socket_folder());
+        config.port(self.postgres.port());
         config.user(ROLE).dbname(database);
         let (client, connection) = config.connect(NoTls).await.unwrap();
         tokio::spawn(connection);
@@ -182,8 +94,9 @@ impl Server {
 
     /// How a store reaches a database over the Unix socket.
     pub fn options(&self, database: &str) -> Options {
+        let folder = self.postgres.socket_folder().to_str().unwrap().to_owned();
         Options {
-            hosts: vec![(self.folder.path().to_str().unwrap().to_owned(), self.port)],
+            hosts: vec![(folder, self.postgres.port())],
             user: ROLE.to_owned(),
             database: database.to_owned(),
             timeout: Duration::from_secs(20),
@@ -194,60 +107,9 @@ impl Server {
     /// How a store reaches a database over TCP; the role has to have its password.
     pub fn tcp_options(&self, database: &str) -> Options {
         Options {
-            hosts: vec![("localhost".to_owned(), self.port)],
+            hosts: vec![("localhost".to_owned(), self.postgres.port())],
             password: Secret::new(PASSWORD),
             ..self.options(database)
         }
     }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let data = self.data();
-        let stopped = self
-            .command("pg_ctl")
-            .args([
-                "-D",
-                data.to_str().unwrap_or_default(),
-                "-m",
-                "immediate",
-                "-w",
-                "stop",
-            ])
-            .output();
-        drop(stopped);
-    }
-}
-
-/// Whom the server has to run as, because it refuses to run as root.
-fn unprivileged() -> Option<User> {
-    if !Uid::effective().is_root() {
-        return None;
-    }
-    let named = |name| User::from_name(name).unwrap();
-    Some(named("postgres").or_else(|| named("nobody")).unwrap())
-}
-
-/// The folder of the newest installed server.
-fn programs() -> PathBuf {
-    let versions = std::fs::read_dir("/usr/lib/postgresql");
-    let mut folders: Vec<_> = versions
-        .into_iter()
-        .flatten()
-        .map(|version| version.unwrap().path().join("bin"))
-        .filter(|folder| folder.join("initdb").exists())
-        .collect();
-    let number = |folder: &PathBuf| {
-        let version = folder.parent().and_then(Path::file_name);
-        version.and_then(|name| name.to_str()?.parse::<u32>().ok())
-    };
-    folders.sort_by_key(number);
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let on_path = std::env::split_paths(&path).find(|folder| folder.join("initdb").exists());
-    folders.pop().or(on_path).unwrap()
-}
-
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
