@@ -1,7 +1,7 @@
 //! Commits: mutations in one transaction, and what the database's refusals mean.
 
 use async_trait::async_trait;
-use deadpool_postgres::{Client, Transaction};
+use deadpool_postgres::{ClientWrapper, Transaction};
 use schema::Record;
 use store::{Error, Mutation, Version, catalog};
 use tokio_postgres::error::{DbError, SqlState};
@@ -34,7 +34,7 @@ impl Work for Commit<'_> {
         u32::try_from(self.mutations.len() / MUTATIONS_AT_ONCE + 1).unwrap_or(u32::MAX)
     }
 
-    async fn run(&self, client: &mut Client) -> Result<Version, Failure> {
+    async fn run(&self, client: &mut ClientWrapper) -> Result<Version, Failure> {
         let transaction = client.transaction().await?;
         let mut refused = None;
         match self.apply_all(&transaction).await {
@@ -105,7 +105,7 @@ impl Commit<'_> {
     }
 }
 
-async fn default_workspace(transaction: &Transaction<'_>) -> Result<Uuid, Failure> {
+pub(crate) async fn default_workspace(transaction: &Transaction<'_>) -> Result<Uuid, Failure> {
     let statement = transaction
         .prepare_cached(&format!("SELECT {WORKSPACE}"))
         .await?;
@@ -240,7 +240,7 @@ fn same(table: &Table, left: &Record, right: &Record) -> bool {
 
 /// Finds the rule that a mutation broke, by the code of the failure and the name of the constraint.
 async fn explain(
-    client: &Client,
+    client: &ClientWrapper,
     tables: &Tables,
     mutation: &Mutation<'_>,
     error: tokio_postgres::Error,
@@ -271,7 +271,7 @@ const INDEX_COLUMNS: &str = "
     WHERE c.relname = $1 AND n.nspname = $2";
 
 async fn explain_clash(
-    client: &Client,
+    client: &ClientWrapper,
     tables: &Tables,
     mutation: &Mutation<'_>,
     cause: &DbError,
@@ -319,7 +319,7 @@ const FOREIGN_KEY: &str = "
     WHERE c.conname = $1 AND t.relname = $2 AND n.nspname = $3";
 
 async fn explain_reference(
-    client: &Client,
+    client: &ClientWrapper,
     tables: &Tables,
     mutation: &Mutation<'_>,
     cause: &DbError,

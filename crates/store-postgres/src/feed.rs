@@ -6,15 +6,16 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use deadpool_postgres::Client;
+use deadpool_postgres::ClientWrapper;
 use stdx::SeededRandom;
 use store::{Error, Version};
 
 use crate::Shared;
 use crate::cell::{Cell, Micros};
-use crate::failure::{Failure, database_error};
-use crate::log::{self, BOUNDS, CHANNEL, Trim};
-use crate::pool::{Dedicated, Work, within};
+use crate::failure::Failure;
+use crate::line::Line;
+use crate::log::{self, Trim};
+use crate::pool::Query;
 use crate::table::{TTL, quoted};
 
 /// The first pause after the connection was lost, and the longest.
@@ -50,51 +51,52 @@ pub(crate) async fn run(shared: Weak<Shared>) {
 
 /// Follows the database until that fails; `None` means that the store is gone.
 async fn follow(shared: &Weak<Shared>) -> Option<Error> {
-    let connection = {
+    let line = {
         let shared = shared.upgrade()?;
-        match listen(&shared).await {
-            Ok(connection) => connection,
+        match open(&shared).await {
+            Ok(line) => line,
             Err(error) => return Some(error),
         }
     };
     tracing::debug!("following the changes of the database");
     let mut looked_after: Option<Instant> = None;
-    loop {
-        let poll = {
+    let error = loop {
+        let (heard, poll) = {
             let shared = shared.upgrade()?;
-            if let Err(error) = look(&shared, &connection).await {
-                return Some(error);
+            if let Err(error) = look(&shared, &line).await {
+                break error;
             }
             if looked_after.is_none_or(|at| at.elapsed() > HOUSEKEEPING) {
                 looked_after = Some(Instant::now());
                 look_after(&shared).await;
             }
             shared.pool.close_idle();
-            shared.options.poll
+            (Arc::clone(&shared.heard), shared.options.poll)
         };
         // A notification or the end of the connection; the pause is the fall-back.
-        let _ = tokio::time::timeout(poll, connection.notified.notified()).await;
-    }
+        let _ = tokio::time::timeout(poll, heard.stir.notified()).await;
+    };
+    *shared.upgrade()?.line.lock() = None;
+    Some(error)
 }
 
-async fn listen(shared: &Arc<Shared>) -> Result<Dedicated, Error> {
+async fn open(shared: &Arc<Shared>) -> Result<Arc<Line>, Error> {
     shared.prepared().await?;
-    let connection = Dedicated::connect(&shared.options, shared.options.timeout).await?;
-    let listen = format!("LISTEN {CHANNEL}");
-    let listening = connection.client.batch_execute(&listen);
-    within(shared.options.timeout, listening).await?;
-    Ok(connection)
+    let line = Arc::new(Line::open(shared).await?);
+    *shared.line.lock() = Some(Arc::clone(&line));
+    Ok(line)
 }
 
 /// Asks for the newest version and tells it to whoever waits.
-async fn look(shared: &Shared, connection: &Dedicated) -> Result<(), Error> {
-    let asking = connection.client.query_one(BOUNDS, &[]);
-    let row = within(shared.options.timeout, asking).await?;
-    let newest: Option<i64> = row.try_get(1).map_err(database_error)?;
-    let version = log::version_of(newest.unwrap_or(0));
+async fn look(shared: &Shared, line: &Line) -> Result<(), Error> {
+    let asked = line.ask(&log::Newest, shared.options.timeout).await;
+    let version = asked.map_err(Failure::into_error)?;
     shared
         .newest
         .send_if_modified(|seen: &mut Option<Version>| {
+            if *seen > Some(version) {
+                shared.heard.forget_roll();
+            }
             let moved = *seen != Some(version);
             *seen = Some(version);
             moved
@@ -123,10 +125,10 @@ struct RemoveExpired {
 const BATCH: usize = 1000;
 
 #[async_trait]
-impl Work for RemoveExpired {
+impl Query for RemoveExpired {
     type Output = ();
 
-    async fn run(&self, client: &mut Client) -> Result<(), Failure> {
+    async fn run(&self, client: &ClientWrapper) -> Result<(), Failure> {
         let sql = "SELECT table_name::text FROM information_schema.columns \
                    WHERE table_schema = current_schema() AND column_name = $1 \
                    AND data_type = 'timestamp with time zone'";

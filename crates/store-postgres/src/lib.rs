@@ -6,12 +6,16 @@
 //! - Every change of an entity is in the change log, whoever made it (see [`log`]).
 
 mod apply;
+mod bulk;
 mod cell;
+mod digests;
 mod failure;
 mod feed;
+mod line;
 mod log;
 pub mod migrations;
 mod options;
+mod peers;
 mod pool;
 mod read;
 mod table;
@@ -22,24 +26,33 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use deadpool_postgres::Client;
+use deadpool_postgres::ClientWrapper;
 use parking_lot::Mutex;
 use schema::{Record, Schema};
-use store::{Catalog, Changes, Error, Key, Mutation, Page, PageRequest, Store, TagRow, Version};
+use store::bulk::{Sink, Source};
+use store::{
+    Catalog, Changes, Digests, Error, Key, Mutation, Page, PageRequest, Peers, Store, TagRow,
+    Version,
+};
 use tokio::sync::{OnceCell, watch};
 use tokio::task::JoinHandle;
+use uuid::Uuid;
 
 pub use migrations::Migrations;
 pub use options::{ClientCertificate, Identity, Options, Tls};
 
 use crate::cell::Micros;
 use crate::failure::Failure;
+use crate::line::{Heard, Line};
 use crate::log::Place;
-use crate::pool::{Pool, Work};
+use crate::pool::{Pool, Query, Work};
 use crate::table::Tables;
 
 /// How long adding the change log may take, another node that does so included.
 const INSTALLATION: Duration = Duration::from_secs(60);
+
+/// Records that are read with one statement.
+const AT_ONCE: usize = 1000;
 
 /// Places of readers that are remembered.
 const PLACES: usize = 64;
@@ -58,6 +71,9 @@ struct Shared {
     pool: Pool,
     /// The newest version as far as known; `None` until the database has answered.
     newest: watch::Sender<Option<Version>>,
+    heard: Arc<Heard>,
+    /// The connection that listens, while it is there.
+    line: Mutex<Option<Arc<Line>>>,
     /// Set once the database was found to have everything that this program needs.
     prepared: OnceCell<()>,
     /// Where readers of the change log got to lately, which tells when the database has another history.
@@ -79,6 +95,8 @@ impl PostgresStore {
             tables: Tables::new(catalog),
             options,
             newest: announce,
+            heard: Arc::default(),
+            line: Mutex::default(),
             prepared: OnceCell::new(),
             places: Mutex::default(),
         });
@@ -119,6 +137,20 @@ impl Shared {
     async fn run<W: Work>(&self, work: &W) -> Result<W::Output, Error> {
         self.prepared().await?;
         self.pool.run(work).await
+    }
+
+    /// Asks over the connection that listens, so that a node with little to do needs no other one.
+    async fn ask<Q: Query>(&self, query: &Q) -> Result<Q::Output, Error> {
+        let line = self.line.lock().clone();
+        let Some(line) = line else {
+            return self.run(query).await;
+        };
+        match line.ask(query, self.options.timeout).await {
+            Ok(output) => Ok(output),
+            // The connection did not take it; another one may.
+            Err(Failure::Stale(_)) => self.run(query).await,
+            Err(failure) => Err(failure.into_error()),
+        }
     }
 
     /// Tells whoever waits that this version is there.
@@ -163,6 +195,17 @@ impl Store for PostgresStore {
         self.shared.run(&get).await
     }
 
+    async fn get_many(&self, schema: &Schema, ids: &[Uuid]) -> Result<Vec<Record>, Error> {
+        let table = self.shared.tables.of(schema)?;
+        let now = self.shared.now();
+        let mut found = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(AT_ONCE) {
+            let get = read::GetMany { table, ids, now };
+            found.extend(self.shared.ask(&get).await?);
+        }
+        Ok(found)
+    }
+
     async fn page(&self, schema: &Schema, request: &PageRequest<'_>) -> Result<Page, Error> {
         let page = read::ReadPage {
             table: self.shared.tables.of(schema)?,
@@ -199,7 +242,7 @@ impl Store for PostgresStore {
     }
 
     async fn version(&self) -> Result<Version, Error> {
-        self.shared.run(&log::Newest).await
+        self.shared.ask(&log::Newest).await
     }
 
     async fn changes(&self, since: Version) -> Result<Changes, Error> {
@@ -207,7 +250,7 @@ impl Store for PostgresStore {
             since,
             written: self.shared.written(since),
         };
-        let (changes, place) = self.shared.run(&read).await?;
+        let (changes, place) = self.shared.ask(&read).await?;
         self.shared.remember(place);
         self.shared.announce(place.version);
         Ok(changes)
@@ -222,8 +265,44 @@ impl Store for PostgresStore {
         }
     }
 
+    async fn read_all(
+        &self,
+        schemas: &[&'static Schema],
+        sink: &mut dyn Sink,
+    ) -> Result<Version, Error> {
+        bulk::read_all(&self.shared, schemas, sink).await
+    }
+
+    async fn replace_all(
+        &self,
+        schemas: &[&'static Schema],
+        source: &mut dyn Source,
+    ) -> Result<Version, Error> {
+        bulk::replace_all(&self.shared, schemas, source).await
+    }
+
     async fn ping(&self) -> Result<(), Error> {
+        let line = self.shared.line.lock().clone();
+        if let Some(line) = line
+            && line.ask(&Ping, self.shared.options.timeout).await.is_ok()
+        {
+            return Ok(());
+        }
         self.shared.pool.run(&Ping).await
+    }
+
+    async fn digests(&self, schemas: &[&Schema]) -> Result<(Version, Digests), Error> {
+        let tables = schemas.iter().map(|schema| self.shared.tables.of(schema));
+        let read = digests::ReadDigests {
+            tables: tables.collect::<Result<_, _>>()?,
+            now: self.shared.now(),
+            step: self.shared.options.timeout.saturating_mul(2),
+        };
+        self.shared.run(&read).await
+    }
+
+    fn peers(&self) -> Option<&dyn Peers> {
+        Some(self)
     }
 }
 
@@ -231,10 +310,10 @@ impl Store for PostgresStore {
 struct Ping;
 
 #[async_trait]
-impl Work for Ping {
+impl Query for Ping {
     type Output = ();
 
-    async fn run(&self, client: &mut Client) -> Result<(), Failure> {
+    async fn run(&self, client: &ClientWrapper) -> Result<(), Failure> {
         Ok(client.batch_execute("SELECT 1").await?)
     }
 }

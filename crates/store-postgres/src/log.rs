@@ -5,19 +5,19 @@
 //! over, so numbers become visible in their order, and a transaction that is open for long delays nobody.
 
 use async_trait::async_trait;
-use deadpool_postgres::{Client, Transaction};
+use deadpool_postgres::{ClientWrapper, Transaction};
 use store::{Changes, Error, Event, EventKind, Version};
 use uuid::Uuid;
 
 use crate::cell::Micros;
 use crate::failure::Failure;
-use crate::pool::Work;
-
-/// The channel on which commits are announced.
-pub(crate) const CHANNEL: &str = "silverback_changes";
+use crate::pool::Query;
 
 /// The bounds of the log; null for an empty one.
-pub(crate) const BOUNDS: &str = "SELECT min(version), max(version) FROM silverback_changes";
+const BOUNDS: &str = "SELECT min(version), max(version) FROM silverback_changes";
+
+/// The newest version; zero for an empty log.
+const NEWEST: &str = "SELECT coalesce(max(version), 0) FROM silverback_changes";
 
 /// Forgets everything up to a version.
 const TRIM: &str = "DELETE FROM silverback_changes WHERE version <= $1";
@@ -59,10 +59,10 @@ pub(crate) struct Trim {
 }
 
 #[async_trait]
-impl Work for Trim {
+impl Query for Trim {
     type Output = ();
 
-    async fn run(&self, client: &mut Client) -> Result<(), Failure> {
+    async fn run(&self, client: &ClientWrapper) -> Result<(), Failure> {
         let row = client.query_one(BOUNDS, &[]).await?;
         let (oldest, newest): (Option<i64>, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
         if let (Some(oldest), Some(newest)) = (oldest, newest)
@@ -78,15 +78,23 @@ impl Work for Trim {
 pub(crate) struct Newest;
 
 #[async_trait]
-impl Work for Newest {
+impl Query for Newest {
     type Output = Version;
 
-    async fn run(&self, client: &mut Client) -> Result<Version, Failure> {
-        let statement = client.prepare_cached(BOUNDS).await?;
+    async fn run(&self, client: &ClientWrapper) -> Result<Version, Failure> {
+        let statement = client.prepare_cached(NEWEST).await?;
         let row = client.query_one(&statement, &[]).await?;
-        let newest: Option<i64> = row.try_get(1)?;
-        Ok(version_of(newest.unwrap_or(0)))
+        Ok(version_of(row.try_get(0)?))
     }
+}
+
+/// The newest version that a transaction sees.
+pub(crate) async fn newest(
+    transaction: &Transaction<'_>,
+) -> Result<Version, tokio_postgres::Error> {
+    let statement = transaction.prepare_cached(NEWEST).await?;
+    let row = transaction.query_one(&statement, &[]).await?;
+    Ok(version_of(row.try_get(0)?))
 }
 
 /// Where a reader got to: a version and when its event was written, which tells histories apart.
@@ -114,10 +122,10 @@ const CHANGES: &str = "
     ORDER BY version";
 
 #[async_trait]
-impl Work for Read {
+impl Query for Read {
     type Output = (Changes, Place);
 
-    async fn run(&self, client: &mut Client) -> Result<Self::Output, Failure> {
+    async fn run(&self, client: &ClientWrapper) -> Result<Self::Output, Failure> {
         let statement = client.prepare_cached(CHANGES).await?;
         let since = i64::try_from(self.since.0).unwrap_or(i64::MAX - 1);
         let rows = client.query(&statement, &[&since]).await?;

@@ -11,6 +11,7 @@ mod subsystems;
 
 use std::time::Duration;
 
+use deadpool_postgres::Transaction as OfClient;
 use store::{Catalog, Error};
 use tokio_postgres::Transaction;
 use tokio_postgres::error::SqlState;
@@ -30,6 +31,12 @@ const META: &str = "schema_meta";
 
 /// The trigger that every table with entities carries.
 const TRIGGER: &str = "silverback_record_change";
+
+/// The tables of this program's own.
+const OWN_TABLES: [&str; 2] = ["silverback_changes", "silverback_nodes"];
+
+/// Grows with every change of the own additions; a database carries the number that it has been brought to.
+const REVISION: i64 = 2;
 
 /// What a database has been through.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -180,7 +187,7 @@ impl<'a> Migrations<'a> {
         let own = self.tables.tables.iter().map(|table| table.schema.table);
         let names: Vec<String> = kong_tables()
             .chain(own)
-            .chain(["silverback_changes"])
+            .chain(OWN_TABLES)
             .map(str::to_owned)
             .collect();
         let sql = "SELECT tablename::text FROM pg_tables \
@@ -206,7 +213,7 @@ impl<'a> Migrations<'a> {
     }
 
     async fn connect(&self) -> Result<Dedicated, Error> {
-        Dedicated::connect(self.options, Duration::ZERO).await
+        Dedicated::connect(self.options, Duration::ZERO, ()).await
     }
 
     /// Begins a transaction that no other migration runs beside.
@@ -214,7 +221,7 @@ impl<'a> Migrations<'a> {
         &self,
         connection: &'c mut Dedicated,
         may_make_schema: bool,
-    ) -> Result<Transaction<'c>, Error> {
+    ) -> Result<OfClient<'c>, Error> {
         let transaction = connection
             .client
             .transaction()
@@ -283,9 +290,10 @@ impl<'a> Migrations<'a> {
         Ok(Status {
             bootstrapped: recorded.iter().any(|(subsystem, ..)| subsystem == "core"),
             subsystems: subsystems.collect(),
-            change_log: missing_triggers(transaction, &self.tables)
-                .await?
-                .is_empty(),
+            change_log: revision(transaction).await? >= REVISION
+                && missing_triggers(transaction, &self.tables)
+                    .await?
+                    .is_empty(),
         })
     }
 
@@ -296,7 +304,11 @@ impl<'a> Migrations<'a> {
                 run(transaction, &derived::create(table, &self.tables.catalog)).await?;
             }
         }
-        run(transaction, SILVERBACK).await?;
+        if revision(transaction).await? < REVISION {
+            run(transaction, SILVERBACK).await?;
+            let mark = format!("COMMENT ON TABLE silverback_changes IS '{REVISION}'");
+            run(transaction, &mark).await?;
+        }
         for table in missing_triggers(transaction, &self.tables).await? {
             let entity = self
                 .tables
@@ -314,6 +326,21 @@ impl<'a> Migrations<'a> {
         }
         Ok(())
     }
+}
+
+/// How far the own additions have been brought; zero where there are none.
+async fn revision(transaction: &Transaction<'_>) -> Result<i64, Error> {
+    let sql = "SELECT obj_description(c.oid, 'pg_class') FROM pg_class c \
+               JOIN pg_namespace n ON n.oid = c.relnamespace \
+               WHERE c.relname = 'silverback_changes' AND n.nspname = current_schema()";
+    let row = transaction
+        .query_opt(sql, &[])
+        .await
+        .map_err(database_error)?;
+    let Some(row) = row else { return Ok(0) };
+    let noted: Option<String> = row.try_get(0).map_err(database_error)?;
+    // The first revision was not noted.
+    Ok(noted.and_then(|noted| noted.parse().ok()).unwrap_or(1))
 }
 
 /// Whether a table of that name is there.

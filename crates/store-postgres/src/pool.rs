@@ -1,16 +1,13 @@
 //! Connections: one bounded pool, one way to set a session up, and work that is tried again where that is safe.
 
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use deadpool_postgres::{
-    Client, Hook, HookError, Manager, ManagerConfig, RecyclingMethod, Runtime,
+    Client, ClientWrapper, Hook, HookError, Manager, ManagerConfig, RecyclingMethod, Runtime,
 };
 use store::Error;
-use tokio::sync::Notify;
-use tokio::task::JoinHandle;
 use tokio_postgres::AsyncMessage;
 use tokio_postgres::config::{LoadBalanceHosts, TargetSessionAttrs};
 
@@ -22,7 +19,7 @@ use crate::tls;
 /// How often a piece of work is tried at most.
 const MAX_ATTEMPTS: usize = 5;
 
-/// Something to do on one connection, which can be done again from the start.
+/// Something to do on one connection that nobody else uses meanwhile, which can be done again from the start.
 #[async_trait]
 pub(crate) trait Work: Sync {
     type Output: Send;
@@ -32,7 +29,24 @@ pub(crate) trait Work: Sync {
         1
     }
 
-    async fn run(&self, client: &mut Client) -> Result<Self::Output, Failure>;
+    async fn run(&self, client: &mut ClientWrapper) -> Result<Self::Output, Failure>;
+}
+
+/// Statements that each stand for themselves, so that others may use the connection at the same time.
+#[async_trait]
+pub(crate) trait Query: Sync {
+    type Output: Send;
+
+    async fn run(&self, client: &ClientWrapper) -> Result<Self::Output, Failure>;
+}
+
+#[async_trait]
+impl<Q: Query> Work for Q {
+    type Output = Q::Output;
+
+    async fn run(&self, client: &mut ClientWrapper) -> Result<Self::Output, Failure> {
+        Query::run(self, client).await
+    }
 }
 
 /// The node's connections.
@@ -133,7 +147,7 @@ where
     }
 }
 
-fn too_slow() -> Error {
+pub(crate) fn too_slow() -> Error {
     Error::Unavailable("the database does not answer in time".to_owned())
 }
 
@@ -150,46 +164,52 @@ fn connect_limit(options: &Options) -> Duration {
 
 /// A connection outside the pool.
 pub(crate) struct Dedicated {
-    pub(crate) client: tokio_postgres::Client,
-    /// Ends when the connection does.
-    driver: JoinHandle<()>,
-    /// Told of each notification and of the end.
-    pub(crate) notified: Arc<Notify>,
+    pub(crate) client: ClientWrapper,
+}
+
+/// Who is told what comes over a connection unasked.
+pub(crate) trait Listener: Send + 'static {
+    fn notified(&self, channel: &str, payload: &str);
+
+    /// The connection is gone.
+    fn ended(&self);
+}
+
+/// Nobody.
+impl Listener for () {
+    fn notified(&self, _: &str, _: &str) {}
+
+    fn ended(&self) {}
 }
 
 impl Dedicated {
     /// Connects; `limit` is the longest that a statement may take on the server, zero for ever.
-    pub(crate) async fn connect(options: &Options, limit: Duration) -> Result<Self, Error> {
+    pub(crate) async fn connect(
+        options: &Options,
+        limit: Duration,
+        listener: impl Listener,
+    ) -> Result<Self, Error> {
         let config = driver_config(options);
         let connecting = config.connect(tls::connector(&options.tls)?);
         let (client, mut connection) = within(connect_limit(options), connecting).await?;
-        let notified = Arc::new(Notify::new());
-        let told = Arc::clone(&notified);
         let driver = tokio::spawn(async move {
             loop {
                 match poll_fn(|context| connection.poll_message(context)).await {
-                    Some(Ok(AsyncMessage::Notification(_))) => told.notify_one(),
+                    Some(Ok(AsyncMessage::Notification(told))) => {
+                        listener.notified(told.channel(), told.payload());
+                    }
                     Some(Ok(_)) => {}
                     Some(Err(_)) | None => break,
                 }
             }
-            told.notify_one();
+            listener.ended();
         });
-        let connected = Self {
-            client,
-            driver,
-            notified,
-        };
+        let client = ClientWrapper::new(client, driver);
+        let connected = Self { client };
         let session = session(options, limit);
         let set_up = connected.client.batch_execute(&session);
         within(options.timeout, set_up).await?;
         Ok(connected)
-    }
-}
-
-impl Drop for Dedicated {
-    fn drop(&mut self) {
-        self.driver.abort();
     }
 }
 

@@ -1,7 +1,7 @@
 //! Queries: single records, pages, tags.
 
 use async_trait::async_trait;
-use deadpool_postgres::Client;
+use deadpool_postgres::ClientWrapper;
 use schema::Record;
 use serde_json::Value;
 use store::{Error, Key, Page, PageRequest, TagFilter, TagRow, offset};
@@ -10,19 +10,20 @@ use uuid::Uuid;
 
 use crate::cell::{self, Cell, Micros};
 use crate::failure::Failure;
-use crate::pool::Work;
+use crate::pool::Query;
 use crate::table::{TTL, Table, Tables, WORKSPACE, quoted};
 
 /// A parameter before its type is known.
 enum Parameter {
     Value(Value),
     Texts(Vec<String>),
+    Ids(Vec<Uuid>),
     Time(Micros),
 }
 
 /// Conditions joined by AND, with the values of their placeholders.
 #[derive(Default)]
-struct Conditions {
+pub(crate) struct Conditions {
     sql: Vec<String>,
     parameters: Vec<Parameter>,
 }
@@ -50,7 +51,7 @@ impl Conditions {
     }
 
     /// Leaves out what belongs to another workspace or has expired.
-    fn add_visible(&mut self, table: &Table, now: Micros) {
+    pub(crate) fn add_visible(&mut self, table: &Table, now: Micros) {
         if table.schema.workspaceable {
             self.sql.push(format!("\"ws_id\" = {WORKSPACE}"));
         }
@@ -60,7 +61,7 @@ impl Conditions {
         }
     }
 
-    fn where_clause(&self) -> String {
+    pub(crate) fn where_clause(&self) -> String {
         match self.sql.is_empty() {
             true => String::new(),
             false => format!(" WHERE {}", self.sql.join(" AND ")),
@@ -69,7 +70,7 @@ impl Conditions {
 }
 
 async fn query(
-    client: &Client,
+    client: &ClientWrapper,
     sql: &str,
     parameters: &[Parameter],
 ) -> Result<Vec<tokio_postgres::Row>, Failure> {
@@ -80,6 +81,7 @@ async fn query(
         .map(|(parameter, ty)| match parameter {
             Parameter::Value(value) => cell::encode(value, ty),
             Parameter::Texts(texts) => Some(Cell::Texts(texts.iter().cloned().map(Some).collect())),
+            Parameter::Ids(ids) => Some(Cell::Ids(ids.clone())),
             Parameter::Time(time) => Some(Cell::Time(*time)),
         })
         .collect::<Option<Vec<_>>>();
@@ -92,7 +94,7 @@ async fn query(
 }
 
 async fn select(
-    client: &Client,
+    client: &ClientWrapper,
     table: &Table,
     mut conditions: Conditions,
     limit: usize,
@@ -121,10 +123,10 @@ pub(crate) struct Get<'a> {
 }
 
 #[async_trait]
-impl Work for Get<'_> {
+impl Query for Get<'_> {
     type Output = Option<Record>;
 
-    async fn run(&self, client: &mut Client) -> Result<Option<Record>, Failure> {
+    async fn run(&self, client: &ClientWrapper) -> Result<Option<Record>, Failure> {
         let table = self.table;
         let mut conditions = Conditions::default();
         match self.key {
@@ -146,6 +148,25 @@ impl Work for Get<'_> {
     }
 }
 
+/// Finds the records with some of many ids.
+pub(crate) struct GetMany<'a> {
+    pub(crate) table: &'a Table,
+    /// As many as fit into one statement.
+    pub(crate) ids: &'a [Uuid],
+    pub(crate) now: Micros,
+}
+
+#[async_trait]
+impl Query for GetMany<'_> {
+    type Output = Vec<Record>;
+
+    async fn run(&self, client: &ClientWrapper) -> Result<Vec<Record>, Failure> {
+        let mut conditions = Conditions::default();
+        conditions.add("\"id\" = ANY (?)", Parameter::Ids(self.ids.to_vec()));
+        select(client, self.table, conditions, self.ids.len(), self.now).await
+    }
+}
+
 /// One page of an entity, ordered by id.
 pub(crate) struct ReadPage<'a> {
     pub(crate) table: &'a Table,
@@ -154,10 +175,10 @@ pub(crate) struct ReadPage<'a> {
 }
 
 #[async_trait]
-impl Work for ReadPage<'_> {
+impl Query for ReadPage<'_> {
     type Output = Page;
 
-    async fn run(&self, client: &mut Client) -> Result<Page, Failure> {
+    async fn run(&self, client: &ClientWrapper) -> Result<Page, Failure> {
         let (table, request) = (self.table, self.request);
         let size = request.bounded_size();
         let mut conditions = Conditions::default();
@@ -277,10 +298,10 @@ impl ReadTags<'_> {
 }
 
 #[async_trait]
-impl Work for ReadTags<'_> {
+impl Query for ReadTags<'_> {
     type Output = (Vec<TagRow>, Option<String>);
 
-    async fn run(&self, client: &mut Client) -> Result<Self::Output, Failure> {
+    async fn run(&self, client: &ClientWrapper) -> Result<Self::Output, Failure> {
         let size = self.request.bounded_size();
         let (sql, parameters) = self.query(size + 1)?;
         let nothing = self.tables.tables.iter().all(|table| !table.tagged);

@@ -35,12 +35,16 @@ impl Digest {
     }
 }
 
-/// The checksum of one record; fields that are null count as absent, so that a new column changes nothing.
+/// The field that counts down by itself: what is left of a record's time to live.
+const TTL: &str = "ttl";
+
+/// The checksum of one record without its time to live; fields that are null count as absent, so that a new column
+/// changes nothing.
 pub fn checksum(record: &Record) -> u64 {
     let mut hasher = Sha256::new();
     let present: BTreeMap<&String, &Value> = record
         .iter()
-        .filter(|(_, value)| !value.is_null())
+        .filter(|(name, value)| !value.is_null() && *name != TTL)
         .collect();
     for (name, value) in present {
         hasher.update((name.len() as u64).to_be_bytes());

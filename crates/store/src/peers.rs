@@ -44,6 +44,8 @@ pub trait Peers: Send + Sync {
     /// The newest version that was asked for in [`call_roll`](Self::call_roll) and is greater than `beyond`; waits for it.
     async fn roll_called(&self, beyond: Version) -> Version;
 
-    /// Resolves when some node has reported loudly; may resolve early.
+    /// Resolves when some node has reported loudly after this was called (not after the first poll); may resolve early.
+    ///
+    /// So a waiter calls it, reads [`list`](Self::list), and then awaits what it got.
     async fn reported(&self);
 }

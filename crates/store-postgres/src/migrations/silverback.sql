@@ -1,4 +1,4 @@
--- What this program adds to a database: a log of changed rows, whoever changes them.
+-- What this program adds to a database: a log of changed rows, whoever changes them, and a register of nodes.
 
 CREATE TABLE IF NOT EXISTS silverback_changes (
     version bigserial PRIMARY KEY,
@@ -28,3 +28,14 @@ BEGIN
     RETURN NULL;
 END;
 $$;
+
+-- Room in each page for the rows that take the place of renewed ones.
+CREATE TABLE IF NOT EXISTS silverback_nodes (
+    id uuid PRIMARY KEY,
+    hostname text NOT NULL,
+    addresses text[] NOT NULL,
+    program text NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    last_seen timestamp with time zone NOT NULL,
+    applied bigint NOT NULL
+) WITH (fillfactor = 20);

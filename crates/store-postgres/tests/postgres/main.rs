@@ -11,4 +11,5 @@ mod contract;
 mod feed;
 mod kong;
 mod migrating;
+mod peers;
 mod server;

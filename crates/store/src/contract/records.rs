@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::schemas::{parents, tokens};
-use super::{Case, Subject, id_of, record, record_with_id};
+use super::{Case, Subject, complete, id_of, record, record_with_id};
 use crate::{Error, Key, Mutation};
 
 pub(super) async fn reads(subject: &dyn Subject) {
     reads_back_what_was_written(subject).await;
     finds_by_unique_fields(subject).await;
+    finds_many_at_once(subject).await;
 }
 
 pub(super) async fn cases(subject: &dyn Subject) {
@@ -70,6 +71,28 @@ async fn finds_by_unique_fields(subject: &dyn Subject) {
     assert_eq!(find("other", "1").await, Some(one["id"].clone()));
     assert_eq!(find("name", "ONE").await, None);
     assert_eq!(find("name", "").await, None);
+}
+
+async fn finds_many_at_once(subject: &dyn Subject) {
+    let case = Case::open(subject).await;
+    let written: Vec<_> = (0..2500)
+        .map(|n| record(json!({ "name": format!("n{n}") })))
+        .collect();
+    let records = written.iter().map(|r| (parents(), r.clone())).collect();
+    subject.fill(&case.store, records).await;
+    assert_eq!(case.store.get_many(parents(), &[]).await.unwrap(), []);
+    let wanted: Vec<_> = written.iter().step_by(2).map(id_of).collect();
+    let absent = [Uuid::nil(), Uuid::new_v4()];
+    let asked: Vec<_> = absent.into_iter().chain(wanted.clone()).collect();
+    let mut found = case.store.get_many(parents(), &asked).await.unwrap();
+    found.sort_by_key(id_of);
+    let mut expected: Vec<_> = written
+        .iter()
+        .step_by(2)
+        .map(|record| complete(parents(), record))
+        .collect();
+    expected.sort_by_key(id_of);
+    assert_eq!(found, expected);
 }
 
 async fn refuses_a_taken_id(subject: &dyn Subject) {

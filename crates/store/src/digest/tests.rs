@@ -25,6 +25,15 @@ fn order_of_records_and_of_members_does_not_count() {
 }
 
 #[test]
+fn time_that_passes_does_not_count() {
+    let young = record(json!({"id": "a", "ttl": 60}));
+    let old = record(json!({"id": "a", "ttl": 1}));
+    let other = record(json!({"id": "a", "config": {"ttl": 1}}));
+    assert_eq!(checksum(&young), checksum(&old));
+    assert_ne!(checksum(&young), checksum(&other));
+}
+
+#[test]
 fn where_a_value_ends_counts() {
     let joined = record(json!({"id": "a", "tags": ["ab", "c"]}));
     let split = record(json!({"id": "a", "tags": ["a", "bc"]}));
