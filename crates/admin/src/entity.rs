@@ -11,8 +11,9 @@ use crate::answer;
 use crate::endpoint::{Operation, Relation};
 use crate::error::Error;
 use crate::paging::Paging;
+use crate::propagation::ToldVersion;
 use crate::resource::{Located, Resource, Written, foreign_id, id_of};
-use crate::router::{Call, MadeVersion};
+use crate::router::Call;
 
 /// Answers a call to a generated endpoint.
 pub async fn call(call: Call<'_>) -> Result<Response, Error> {
@@ -222,6 +223,6 @@ pub fn created(written: Written) -> Response {
 }
 
 fn made(version: Version, mut response: Response) -> Response {
-    response.extensions_mut().insert(MadeVersion(version));
+    response.extensions_mut().insert(ToldVersion(version));
     response
 }

@@ -6,7 +6,7 @@ use schema::Violations;
 use serde_json::{Map, Value, json};
 use store::repository;
 
-use crate::{answer, arguments};
+use crate::{answer, arguments, propagation};
 
 /// Why a request is refused.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +24,9 @@ pub enum Error {
     /// A bare status, shown as nginx shows it.
     #[error("refused with {0}")]
     Page(StatusCode),
+    /// This node does not serve the version that a read needs.
+    #[error("this node does not serve version {} of the configuration yet", .wanted.0)]
+    Behind { wanted: store::Version },
     #[error(transparent)]
     Arguments(#[from] arguments::Error),
     #[error("{}", .0.message())]
@@ -168,6 +171,7 @@ impl IntoResponse for Error {
             Error::Refused(status, message) => answer::message(status, &message),
             Error::Body(status, body) => answer::json_body(status, &body),
             Error::Page(status) => answer::error_page(status),
+            Error::Behind { .. } => propagation::later(&self.to_string()),
             Error::Arguments(arguments::Error::UnsupportedMediaType) => {
                 answer::error_page(StatusCode::UNSUPPORTED_MEDIA_TYPE)
             }
@@ -198,13 +202,14 @@ fn refuse(error: repository::Error) -> Response {
         }
         repository::Error::Store(error) => match from_store(error, message) {
             Ok(failure) => failure,
-            Err((status, reason)) => return answer::message(status, reason),
+            Err(error) => return plain(&error),
         },
     };
     object(&failure)
 }
 
-fn from_store(error: store::Error, message: String) -> Result<Failure, (StatusCode, &'static str)> {
+/// The object for what a store refuses; the error itself if it has none.
+fn from_store(error: store::Error, message: String) -> Result<Failure, store::Error> {
     let failure = |kind| Failure::new(kind, message.clone());
     match error {
         store::Error::PrimaryKeyViolation { id } => {
@@ -221,24 +226,31 @@ fn from_store(error: store::Error, message: String) -> Result<Failure, (StatusCo
         }
         store::Error::InvalidOffset { .. } => Ok(failure(Kind::InvalidOffset)),
         store::Error::ReadOnly(_) => Ok(failure(Kind::OperationUnsupported)),
-        store::Error::NotFound => Err((StatusCode::NOT_FOUND, "Not found")),
-        store::Error::Conflict => Err((
+        store::Error::NotFound
+        | store::Error::Conflict
+        | store::Error::Unavailable(_)
+        | store::Error::Database(_) => Err(error),
+    }
+}
+
+/// The answer to what has no object.
+fn plain(error: &store::Error) -> Response {
+    match error {
+        store::Error::NotFound => answer::message(StatusCode::NOT_FOUND, "Not found"),
+        store::Error::Conflict => answer::message(
             StatusCode::CONFLICT,
             "The record was changed at the same time",
-        )),
+        ),
         store::Error::Unavailable(reason) => {
             tracing::error!(%reason, "the database cannot be reached");
-            Err((
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "An unexpected error occurred",
-            ))
+            propagation::later("The database is out of reach, try again later")
         }
-        store::Error::Database(reason) => {
-            tracing::error!(%reason, "the database failed");
-            Err((
+        error => {
+            tracing::error!("{error}");
+            answer::message(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "An unexpected error occurred",
-            ))
+            )
         }
     }
 }

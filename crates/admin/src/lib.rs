@@ -2,11 +2,12 @@
 //!
 //! Endpoints of entities are not written down: they follow from the declarations ([`endpoint`]), and what an entity
 //! does differently is one file in [`resource`]. Pages about the node are rows of one table ([`pages`]).
-//! What these APIs need of the running process comes in through the traits of [`node`]; they know the store only as
+//! What these APIs need of the running process comes in through the traits of [`node`] and [`cluster`]; they know the store only as
 //! a [`store::Repository`], and never see the data plane.
 
 mod answer;
 pub mod arguments;
+pub mod cluster;
 mod endpoint;
 mod entity;
 mod error;
@@ -14,6 +15,7 @@ pub mod node;
 pub mod openapi;
 mod pages;
 mod paging;
+mod propagation;
 mod resource;
 mod router;
 mod server;
@@ -30,10 +32,11 @@ use stdx::Clock;
 use store::Repository;
 use uuid::Uuid;
 
+pub use cluster::Cluster;
 pub use endpoint::Endpoint;
 pub use error::Error;
 pub use node::{DeclarativeConfig, NodeInfo, TargetHealth};
-pub use router::CONFIG_VERSION;
+pub use propagation::{CONFIG_VERSION, LAGGARDS};
 use router::Origins;
 pub use server::{Limits, serve_connection};
 
@@ -46,6 +49,7 @@ pub struct State {
     pub subschemas: Arc<dyn Subschemas>,
     pub node: Arc<dyn NodeInfo>,
     pub health: Arc<dyn TargetHealth>,
+    pub cluster: Arc<dyn Cluster>,
     /// Only on a node without a database.
     pub declarative: Option<Arc<dyn DeclarativeConfig>>,
     pub clock: Arc<dyn Clock>,
@@ -65,6 +69,8 @@ pub struct Options {
     pub max_body_size: usize,
     /// How long a body may take to arrive.
     pub body_timeout: Duration,
+    /// How long a read waits for a version that it needs.
+    pub apply_timeout: Duration,
 }
 
 impl Default for Options {
@@ -75,6 +81,7 @@ impl Default for Options {
             allowed_origins: Vec::new(),
             max_body_size: 10 * 1024 * 1024,
             body_timeout: Duration::from_secs(60),
+            apply_timeout: Duration::from_secs(2),
         }
     }
 }

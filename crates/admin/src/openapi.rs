@@ -34,7 +34,7 @@ pub fn describe(endpoints: &[Endpoint], schemas: &'static [Schema]) -> Value {
         },
         "servers": [{ "url": "http://127.0.0.1:8001" }],
         "paths": paths,
-        "components": { "schemas": components(schemas), "parameters": paging_parameters() },
+        "components": { "schemas": components(schemas), "parameters": parameters() },
     })
 }
 
@@ -73,7 +73,7 @@ fn error() -> Value {
     })
 }
 
-fn paging_parameters() -> Value {
+fn parameters() -> Value {
     json!({
         "size": {
             "name": "size", "in": "query", "description": "How many records a page may have.",
@@ -86,6 +86,25 @@ fn paging_parameters() -> Value {
         "tags": {
             "name": "tags", "in": "query",
             "description": "Only records with all of the tags `a,b`, or with one of the tags `a/b`.",
+            "schema": { "type": "string" },
+        },
+        "wait": {
+            "name": "wait", "in": "query",
+            "description": "`cluster`: answer when all live nodes serve the change. If some do not in time, the answer is 202 and X-Silverback-Laggards names them.",
+            "schema": { "type": "string", "enum": ["cluster"] },
+        },
+        "wait_timeout": {
+            "name": "wait_timeout", "in": "query", "description": "How many seconds `wait` may take.",
+            "schema": { "type": "number", "minimum": 0, "maximum": 300, "default": 10 },
+        },
+        "at_least": {
+            "name": "X-Silverback-Config-Version", "in": "header",
+            "description": "The version of the configuration that the answer has to know at least; the answer tells the one that the node serves.",
+            "schema": { "type": "integer", "minimum": 0 },
+        },
+        "tell_version": {
+            "name": "X-Silverback-Config-Version", "in": "header",
+            "description": "With any value, the answer tells the version of the configuration that the change made.",
             "schema": { "type": "string" },
         },
     })
@@ -130,18 +149,40 @@ fn operation(endpoint: &Endpoint, method: &Method, schemas: &'static [Schema]) -
         "responses".to_owned(),
         responses(&endpoint.operation, method, schema),
     );
-    if is_list(&endpoint.operation) && *method == Method::GET {
-        let names = ["size", "offset", "tags"];
-        let references: Vec<Value> = names
-            .iter()
-            .map(|name| json!({ "$ref": format!("#/components/parameters/{name}") }))
-            .collect();
+    let references: Vec<Value> = parameter_names(&endpoint.operation, method)
+        .map(|name| json!({ "$ref": format!("#/components/parameters/{name}") }))
+        .collect();
+    if !references.is_empty() {
         out.insert("parameters".to_owned(), references.into());
     }
     if let Some(body) = request_body(&endpoint.operation, method, schema) {
         out.insert("requestBody".to_owned(), body);
     }
     Value::Object(out)
+}
+
+/// The shared parameters of an operation besides those of its path.
+fn parameter_names(operation: &Operation, method: &Method) -> impl Iterator<Item = &'static str> {
+    let paging = is_list(operation) && *method == Method::GET;
+    let paging: &[_] = if paging {
+        &["size", "offset", "tags"]
+    } else {
+        &[]
+    };
+    let versions: &[_] = match (is_about_records(operation), method) {
+        (false, _) => &[],
+        (true, &Method::GET) => &["at_least"],
+        (true, _) => &["tell_version", "wait", "wait_timeout"],
+    };
+    paging.iter().chain(versions).copied()
+}
+
+/// Whether an operation reads or writes records of the store.
+fn is_about_records(operation: &Operation) -> bool {
+    match operation {
+        Operation::Page(page) => matches!(page.shape, Shape::Record | Shape::Records),
+        _ => true,
+    }
 }
 
 /// `GET /services/{services}/routes` is `get-services-by-services-routes`.
@@ -283,6 +324,18 @@ fn responses(operation: &Operation, method: &Method, schema: Option<&Schema>) ->
         add(413, page("The body is too large."));
         add(415, page("The body is of a type that is not understood."));
     }
+    if is_about_records(operation) {
+        add(503, refusal(503));
+        if *method != Method::GET {
+            let text = "The change is made, and X-Silverback-Laggards names the nodes that do not serve it yet.";
+            let mut late = described(text);
+            if *method != Method::DELETE {
+                late = success(operation, method, schema);
+                late["description"] = text.into();
+            }
+            add(202, late);
+        }
+    }
     // A query or form may have too many arguments.
     add(400, refusal(400));
     match *method {
@@ -336,7 +389,7 @@ fn refusal(status: u16) -> Value {
         405 => "This cannot be done here.",
         409 => "A unique value is taken.",
         429 => "Another configuration is being loaded.",
-        503 => "The node is not ready.",
+        503 => "This is not possible now; Retry-After says when to try again.",
         _ => "Not available.",
     };
     let reference = json!({ "$ref": "#/components/schemas/error" });

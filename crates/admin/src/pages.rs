@@ -1,6 +1,7 @@
 //! The endpoints that do not follow from a declaration, one row each.
 
 mod cache;
+mod cluster;
 mod clustering;
 mod config;
 mod log_level;
@@ -288,6 +289,23 @@ pub const PAGES: &[Page] = &[
         shape: Shape::Message,
         statuses: &[400, 405],
         handler: |call| Box::pin(log_level::set(call)),
+        ..ROW
+    },
+    Page {
+        path: "/cluster",
+        summary: "The nodes that share the database, the versions that they serve, and whether the database answers.",
+        handler: |call| Box::pin(cluster::show(call)),
+        listed: false,
+        ..ROW
+    },
+    Page {
+        path: "/cluster/accept",
+        methods: POST,
+        summary: "Takes the content of a database that looks lost for what it is.",
+        shape: Shape::Nothing,
+        statuses: &[204],
+        handler: |call| Box::pin(cluster::accept(call)),
+        listed: false,
         ..ROW
     },
     Page {

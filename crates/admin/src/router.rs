@@ -18,18 +18,10 @@ use serde_json::{Map, Value};
 use crate::arguments::{self, Encoding};
 use crate::endpoint::{Endpoint, Operation};
 use crate::error::Error;
+use crate::propagation::{CONFIG_VERSION, ToldVersion, Wishes};
 use crate::{State, answer, entity};
 
 const ADMIN_LATENCY: HeaderName = HeaderName::from_static("x-kong-admin-latency");
-/// A request with this header is told which version of the configuration its write made.
-///
-/// Only on demand, because clients of Kong compare answers as a whole.
-pub const CONFIG_VERSION: HeaderName = HeaderName::from_static("x-silverback-config-version");
-
-/// The version that a write made, carried from the handler to the answer's headers.
-#[derive(Debug, Clone, Copy)]
-pub struct MadeVersion(pub store::Version);
-
 /// A request that has found its endpoint, with everything that it says.
 pub struct Call<'a> {
     pub state: &'a State,
@@ -162,10 +154,17 @@ async fn dispatch(
         return Err(Error::MethodNotAllowed);
     }
     let call = read(api, endpoint, parts, parameters, (encoding, body)).await?;
-    match &endpoint.operation {
+    let wishes = Wishes::read(parts, &call.query)?;
+    let known = wishes.before(&api.state).await?;
+    let answered = match &endpoint.operation {
         Operation::Page(page) => page.call(call).await,
         _ => entity::call(call).await,
+    };
+    let mut response = wishes.after(&api.state, answered?).await;
+    if let Some(version) = known {
+        response.extensions_mut().insert(ToldVersion(version));
     }
+    Ok(response)
 }
 
 /// Reads everything that a request says.
@@ -240,7 +239,7 @@ fn parameters(template: &str, path: &str) -> Option<Vec<String>> {
 /// Adds the headers that every answer has.
 fn finish(api: &Api, request: &Parts, started: Instant, mut response: Response) -> Response {
     let state = &api.state;
-    let version = response.extensions_mut().remove::<MadeVersion>();
+    let version = response.extensions_mut().remove::<ToldVersion>();
     let headers = response.headers_mut();
     if api.origins == Origins::Answered {
         headers.insert(
@@ -262,7 +261,7 @@ fn finish(api: &Api, request: &Parts, started: Instant, mut response: Response) 
             HeaderValue::from(passed.as_millis().min(u128::from(u64::MAX)) as u64),
         );
     }
-    if let Some(MadeVersion(store::Version(version))) = version
+    if let Some(ToldVersion(store::Version(version))) = version
         && request.headers.contains_key(CONFIG_VERSION)
     {
         headers.insert(CONFIG_VERSION, HeaderValue::from(version));

@@ -7,6 +7,7 @@
 )]
 
 mod bodies;
+mod cluster;
 mod connection;
 mod declarative;
 mod entities_and_relations;
@@ -36,6 +37,7 @@ pub struct Api {
     pub admin: Router,
     pub status: Router,
     pub node: Arc<TestNode>,
+    pub cluster: Arc<cluster::TestCluster>,
     _folder: tempfile::TempDir,
 }
 
@@ -89,6 +91,7 @@ impl Api {
         let clock = Arc::new(stdx::SystemClock);
         let subschemas = Arc::new(CoreSubschemas(declarations));
         let node = Arc::new(TestNode::default());
+        let cluster = Arc::new(cluster::TestCluster::default());
         let state = State {
             repository: store::Repository::new(
                 Arc::new(store.unwrap()),
@@ -100,6 +103,7 @@ impl Api {
             subschemas,
             node: node.clone(),
             health: node.clone(),
+            cluster: cluster.clone(),
             declarative,
             clock,
             options: Arc::new(options),
@@ -108,6 +112,7 @@ impl Api {
             admin: admin::router(state.clone()),
             status: admin::status::router(state),
             node,
+            cluster,
             _folder: folder,
         }
     }
