@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use schema::{Operation, Record, Schema, Violations};
 use serde_json::{Value, json};
-use store::{Catalog, Mutation, Packed, Store, Version, catalog};
+use store::{Catalog, Packed, catalog};
 use uuid::Uuid;
 
 use crate::errors::Place;
@@ -18,9 +18,40 @@ const FORMATS: [&str; 3] = ["1.1", "2.1", "3.0"];
 /// Records that are valid together, parents first.
 #[derive(Debug, Clone)]
 pub struct Config {
-    pub(crate) records: Vec<(&'static Schema, Packed)>,
+    pub(crate) records: Vec<Entry>,
     pub(crate) hash: String,
     pub(crate) warnings: Vec<String>,
+}
+
+/// One record of a configuration.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) schema: &'static Schema,
+    pub(crate) packed: Packed,
+    pub(crate) times: Times,
+}
+
+/// Which times the document gave; the others are those of its reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Times {
+    pub(crate) created: bool,
+    pub(crate) updated: bool,
+}
+
+impl Times {
+    /// Both.
+    pub(crate) const GIVEN: Self = Self {
+        created: true,
+        updated: true,
+    };
+
+    fn of(input: &Record) -> Self {
+        let given = |field: &str| input.get(field).is_some_and(Value::is_number);
+        Self {
+            created: given("created_at"),
+            updated: given("updated_at"),
+        }
+    }
 }
 
 impl Config {
@@ -29,9 +60,7 @@ impl Config {
     /// # Errors
     /// None, as long as the declarations are those that it was read with.
     pub fn records(&self) -> impl Iterator<Item = Result<(&'static str, Record), store::Error>> {
-        let unpack = |(schema, packed): &(&'static Schema, Packed)| {
-            Ok((schema.name, packed.unpack(schema)?))
-        };
+        let unpack = |entry: &Entry| Ok((entry.schema.name, entry.packed.unpack(entry.schema)?));
         self.records.iter().map(unpack)
     }
 
@@ -61,31 +90,6 @@ impl Config {
         }
         Value::Object(entities)
     }
-}
-
-/// Adds the records of a configuration to a store in one commit; those whose id is there are replaced.
-///
-/// Workspaces are left out: the store has its own.
-///
-/// # Errors
-/// A clash with what the store has, and the store's other errors.
-pub async fn import(
-    store: &dyn Store,
-    catalog: &Catalog,
-    config: &Config,
-) -> Result<Version, store::Error> {
-    let mut mutations = Vec::with_capacity(config.records.len());
-    for record in config.records() {
-        let (entity, record) = record?;
-        if entity == "workspaces" {
-            continue;
-        }
-        let schema = catalog
-            .get(entity)
-            .ok_or_else(|| store::Error::Database(format!("there is no entity {entity}")))?;
-        mutations.push(Mutation::Upsert(schema, record));
-    }
-    store.commit(&mutations).await
 }
 
 pub(crate) fn parse(document: Document, context: &Context<'_>) -> Result<Config, Errors> {
@@ -181,7 +185,7 @@ fn take_header(document: &mut Record, collector: &mut Collector<'_>) -> bool {
 /// What validation made of the nodes.
 struct Prepared {
     /// One for each node, `None` where it is not valid.
-    records: Vec<Option<Packed>>,
+    records: Vec<Option<(Packed, Times)>>,
     unique: Unique,
     unresolved: Vec<Unresolved>,
     warnings: Vec<String>,
@@ -206,6 +210,7 @@ fn prepare(
             input.insert("id".to_owned(), node.id.as_str().into());
         }
         index.resolve(nodes, at, &mut input, &mut unresolved);
+        let times = Times::of(&input);
         let updated_at = input.get("updated_at").filter(|at| at.is_number()).cloned();
         let prepared = node
             .schema
@@ -218,7 +223,7 @@ fn prepare(
                     record.insert("updated_at".to_owned(), at);
                 }
                 unique.see(at, node.schema, &record);
-                records.push(Some(Packed::pack(node.schema, &record)));
+                records.push(Some((Packed::pack(node.schema, &record), times)));
             }
             Err(violations) => {
                 errors.add_entity(nodes, at, Violations::into_json(violations));
@@ -251,11 +256,7 @@ fn report_unresolved(nodes: &Nodes, unresolved: &[Unresolved], errors: &mut Erro
 }
 
 /// Parents first; within an entity as written.
-fn in_order(
-    nodes: &Nodes,
-    records: Vec<Option<Packed>>,
-    catalog: &Catalog,
-) -> Vec<(&'static Schema, Packed)> {
+fn in_order(nodes: &Nodes, records: Vec<Option<(Packed, Times)>>, catalog: &Catalog) -> Vec<Entry> {
     let rank: HashMap<_, _> = catalog
         .parents_first()
         .enumerate()
@@ -265,9 +266,16 @@ fn in_order(
         .list
         .iter()
         .zip(records)
-        .filter_map(|(node, record)| Some((node.schema, record?)))
+        .filter_map(|(node, record)| {
+            let (packed, times) = record?;
+            Some(Entry {
+                schema: node.schema,
+                packed,
+                times,
+            })
+        })
         .collect();
-    ordered.sort_by_key(|(schema, _)| rank.get(schema.name).copied());
+    ordered.sort_by_key(|entry| rank.get(entry.schema.name).copied());
     ordered
 }
 

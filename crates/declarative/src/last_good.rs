@@ -7,13 +7,14 @@ use std::fs;
 use std::io::{self, BufWriter, Seek as _, SeekFrom, Write};
 use std::path::Path;
 
-use schema::{Record, Schema};
+use schema::Record;
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, SeqAccess, Visitor};
 use sha2::{Digest as _, Sha256};
 use store::{Catalog, Packed};
 
 use crate::Config;
+use crate::config::{Entry, Times};
 
 const MAGIC: &str = "silverback-configuration 1 sha256:";
 
@@ -92,7 +93,7 @@ impl<W: Write> Write for Summed<W> {
 struct Records<'c>(&'c Catalog);
 
 /// The records, or the first entity that is not known.
-type Read = Result<Vec<(&'static Schema, Packed)>, String>;
+type Read = Result<Vec<Entry>, String>;
 
 impl<'de> DeserializeSeed<'de> for Records<'_> {
     type Value = Read;
@@ -113,9 +114,11 @@ impl<'de> Visitor<'de> for Records<'_> {
         let mut records = Ok(Vec::new());
         while let Some((entity, record)) = pairs.next_element::<(String, Record)>()? {
             match (&mut records, self.0.get(&entity)) {
-                (Ok(records), Some(schema)) => {
-                    records.push((schema, Packed::pack(schema, &record)))
-                }
+                (Ok(records), Some(schema)) => records.push(Entry {
+                    schema,
+                    packed: Packed::pack(schema, &record),
+                    times: Times::GIVEN,
+                }),
                 (Ok(_), None) => records = Err(entity),
                 (Err(_), _) => {}
             }

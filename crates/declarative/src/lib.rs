@@ -10,16 +10,18 @@ mod document;
 mod errors;
 mod export;
 mod ids;
+mod import;
 pub mod last_good;
 mod nested;
 mod paths;
 mod references;
 mod yaml;
 
-pub use config::{Config, import};
+pub use config::Config;
 pub use document::{Document, Format};
 pub use errors::Errors;
 pub use export::export;
+pub use import::import;
 
 use schema::Subschemas;
 use stdx::Clock;

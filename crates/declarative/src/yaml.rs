@@ -11,10 +11,14 @@ const WORDS: [&str; 13] = [
     "y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf", "infinity", "nil",
 ];
 
-/// A list of records below its name.
-pub(crate) fn write_list(out: &mut String, name: &str, records: &[Record]) {
+/// The name of a list.
+pub(crate) fn write_name(out: &mut String, name: &str) {
     write_text(out, name);
     out.push_str(":\n");
+}
+
+/// Records as items of a list, below its name.
+pub(crate) fn write_items(out: &mut String, records: &[Record]) {
     for record in records {
         out.push_str("- ");
         write_fields(out, record, 1, true);

@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use parking_lot::RwLock;
 use schema::{Record, Schema};
 use stdx::Clock;
+use store::bulk::Sink;
 use store::{
     Catalog, Changes, Error, EventKind, Key, Mutation, Page, PageRequest, Store, TagRow, Version,
 };
@@ -198,6 +199,33 @@ impl Store for DeclarativeStore {
         let mut newest = self.newest.subscribe();
         // The store holds the sender, so waiting cannot fail while it is borrowed.
         let _ = newest.wait_for(|version| *version != since).await;
+    }
+
+    async fn read_all(
+        &self,
+        schemas: &[&'static Schema],
+        sink: &mut dyn Sink,
+    ) -> Result<Version, Error> {
+        let now = self.clock.unix_seconds();
+        let (state, version) = {
+            let current = self.current.read();
+            (Arc::clone(&current.state), current.feed.newest())
+        };
+        for schema in schemas {
+            let mut request = PageRequest {
+                size: PageRequest::MAX_SIZE,
+                ..PageRequest::default()
+            };
+            loop {
+                let page = state.page(schema, &request, now)?;
+                sink.take(schema, page.records).await?;
+                match page.offset {
+                    None => break,
+                    offset => request.offset = offset,
+                }
+            }
+        }
+        Ok(version)
     }
 
     async fn ping(&self) -> Result<(), Error> {

@@ -2,12 +2,13 @@ use proptest::prelude::*;
 use schema::Record;
 use serde_json::{Value, json};
 
-use super::write_list;
+use super::{write_items, write_name};
 use crate::{Document, Format};
 
 fn written(records: &[Record]) -> String {
     let mut out = String::new();
-    write_list(&mut out, "things", records);
+    write_name(&mut out, "things");
+    write_items(&mut out, records);
     out
 }
 
