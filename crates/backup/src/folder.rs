@@ -4,7 +4,9 @@ use std::fs::{self, File};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use crate::{Error, Moment};
+use stdx::Moment;
+
+use crate::Error;
 
 /// How the name of a backup begins and ends.
 const NAMED: (&str, &str) = ("silverback-", ".backup");
@@ -18,7 +20,8 @@ pub(crate) fn name(taken: Moment, number: u32) -> String {
         0 | 1 => String::new(),
         more => format!("-{more}"),
     };
-    format!("{}{}{number}{}", NAMED.0, taken.compact(), NAMED.1)
+    let moment = taken.to_string().replace(['-', ':'], "");
+    format!("{}{moment}{number}{}", NAMED.0, NAMED.1)
 }
 
 /// The moment and the number in a name, in a form that sorts as they do; `None` for any other name.

@@ -15,13 +15,11 @@
 mod error;
 pub mod folder;
 pub mod format;
-mod moment;
 mod read;
 mod restore;
 mod write;
 
 pub use error::Error;
-pub use moment::Moment;
 pub use read::Backup;
 pub use restore::Restored;
 pub use write::{Target, Written, write};

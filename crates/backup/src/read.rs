@@ -8,10 +8,11 @@ use flate2::bufread::GzDecoder;
 use schema::{Record, Schema};
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
+use stdx::Moment;
 use store::{Catalog, catalog};
 
 use crate::format::{FORMAT, Footer, Header, LONGEST_LINE, LONGEST_SEAL, Line, Seal};
-use crate::{Error, Moment, entities};
+use crate::{Error, entities};
 
 /// Bytes that are read at a time.
 const BUFFER: usize = 1 << 16;

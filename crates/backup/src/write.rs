@@ -8,14 +8,14 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use schema::{Record, Schema};
 use sha2::{Digest as _, Sha256};
-use stdx::Clock;
+use stdx::{Clock, Moment};
 use store::bulk::Sink;
 use store::{Catalog, Store};
 use tempfile::NamedTempFile;
 
 use crate::folder::{self, PARTIAL};
 use crate::format::{FORMAT, Footer, Header, Seal};
-use crate::{Error, Moment, entities};
+use crate::{Error, entities};
 
 /// The field that counts down; a backup says when it ends instead.
 const TTL: &str = "ttl";
