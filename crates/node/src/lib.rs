@@ -9,6 +9,7 @@ mod declarative_config;
 mod error;
 mod info;
 mod limits;
+mod membership;
 mod node;
 pub mod postgres;
 mod prefix;
