@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, bail};
 use serde_json::Value;
 
-use crate::node::Node;
+use crate::node::{self, Store};
 use crate::steps::{cargo, root, run as run_command, say};
 
 const FLOOR: &str = "conformance/floor.json";
@@ -18,16 +18,20 @@ const FLOOR: &str = "conformance/floor.json";
 /// Replays all cases, or those that `--only` names, and prints what differs.
 pub fn run(args: &[String]) -> anyhow::Result<()> {
     let release = args.iter().any(|arg| arg == "--release");
+    let mut store = Store::Postgres;
     let mut passed_on: Vec<&str> = Vec::new();
     let mut args_left = args.iter();
     while let Some(arg) = args_left.next() {
         match arg.as_str() {
             "--release" => {}
             "--verbose" => passed_on.push("-v"),
+            "--store" => store = Store::parse(args_left.next().context("--store wants a name")?)?,
             "--only" => {
                 passed_on.extend(["--only", args_left.next().context("--only wants a text")?])
             }
-            other => bail!("conformance takes --release, --verbose and --only TEXT, not {other:?}"),
+            other => bail!(
+                "conformance takes --release, --verbose, --store NAME and --only TEXT, not {other:?}"
+            ),
         }
     }
     let mut build = cargo();
@@ -37,14 +41,14 @@ pub fn run(args: &[String]) -> anyhow::Result<()> {
     }
     run_command("build", &mut build)?;
     let profile = if release { "release" } else { "debug" };
-    replay(profile, &passed_on, Stdio::inherit())?;
+    replay(profile, store, &passed_on, Stdio::inherit())?;
     Ok(())
 }
 
-/// Replays all cases with the debug build and compares with the floor.
+/// Replays all cases with the debug build on PostgreSQL, and compares with the floor.
 pub fn ratchet() -> anyhow::Result<()> {
     say("== conformance");
-    let held = replay("debug", &[], Stdio::null())?;
+    let held = replay("debug", Store::Postgres, &[], Stdio::null())?;
     for (area, cases) in &held {
         say(&format!("{cases:4} {area}"));
     }
@@ -72,17 +76,19 @@ pub fn ratchet() -> anyhow::Result<()> {
 /// Runs all cases that `passed_on` selects; `differences` says where what differs is printed.
 fn replay(
     profile: &str,
+    store: Store,
     passed_on: &[&str],
     differences: Stdio,
 ) -> anyhow::Result<BTreeMap<String, u64>> {
     let folder = tempfile::tempdir()?;
-    let node = Node::start(profile, folder.path())?;
+    let started = node::start(profile, store)?;
+    let node = &started.node;
     let results = folder.path().join("results.json");
     let status = Command::new("python3")
         .arg("conform.py")
         .args(["check", "--settle", "0.05", "--min", "0"])
-        .args(["--admin", &format!("http://127.0.0.1:{}", node.admin)])
-        .args(["--proxy", &format!("127.0.0.1:{}", node.proxy)])
+        .args(["--admin", &format!("http://{}", node.admin_address())])
+        .args(["--proxy", &node.proxy_address().to_string()])
         .args(["--proxy-tls", &format!("127.0.0.1:{}", node.proxy_tls)])
         .arg("--json")
         .arg(&results)

@@ -30,6 +30,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // Runtime.
     ("cluster", &["stdx", "schema", "entities", "store"]),
     ("health", &["stdx", "balancer", "net"]),
+    ("records", &["stdx", "schema", "store", "plugin-api"]),
     (
         "backup",
         &["stdx", "schema", "entities", "store", "declarative"],
@@ -91,6 +92,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "cluster",
             "health",
             "plugins",
+            "plugin-api",
+            "records",
             "declarative",
             "config",
             "router",

@@ -20,7 +20,8 @@ usage: cargo xtask COMMAND
   tidy            layering, file headers, dependency reasons, licences
   gen             write the generated documents (docs/settings.md, docs/openapi.json, ...)
   schemathesis    test the Admin API of a node against its own OpenAPI document
-  conformance     replay Kong's recorded answers against a node [--release] [--only TEXT] [--verbose]
+  conformance     replay Kong's recorded answers against a node
+                  [--store postgres|sqlite] [--release] [--only TEXT] [--verbose]
   bench           compare CPU time and memory with nginx's [--quick] [--binary FILE] [--output FILE]
 ";
 

@@ -4,7 +4,7 @@
 
 use std::process::Command;
 
-use crate::node::Node;
+use crate::node::{self, Store};
 use crate::steps::{binary, cargo, root, run as run_command};
 
 const VERSION: &str = "schemathesis==4.32.5";
@@ -31,14 +31,14 @@ pub fn run() -> anyhow::Result<()> {
         )?;
     }
     let folder = tempfile::tempdir()?;
-    let node = Node::start("debug", folder.path())?;
+    let started = node::start("debug", Store::Sqlite)?;
     run_command(
         "schemathesis",
         Command::new(program)
             .arg("run")
             .arg(root().join("docs/openapi.json"))
             .arg("--url")
-            .arg(format!("http://127.0.0.1:{}", node.admin))
+            .arg(format!("http://{}", started.node.admin_address()))
             .args([
                 "--seed",
                 "1",

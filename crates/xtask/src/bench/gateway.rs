@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::bench::instructions::callgrind;
 use crate::bench::process::Process;
-use crate::node::free_ports;
+use fleet::free_ports;
 
 /// The core that gateways run on, and the one for everything else.
 pub const GATEWAY_CORE: usize = 0;
