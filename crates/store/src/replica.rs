@@ -60,7 +60,7 @@ pub trait Replica: Store {
 
 /// A new content that is not in use yet; dropping it forgets it.
 #[async_trait]
-pub trait Rebuild: Sink {
+pub trait Rebuild: Sink + Sync {
     /// How many records it has.
     fn counts(&self) -> Counts;
 

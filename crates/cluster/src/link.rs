@@ -1,0 +1,83 @@
+//! What the parts of a node agree on about the shared store: whether it answers, and who should look again.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use parking_lot::Mutex;
+use stdx::Clock;
+use tokio::sync::Notify;
+
+use crate::status::Contact;
+
+/// The connection to the shared store, as far as it is known.
+#[derive(Debug)]
+pub(crate) struct Link {
+    clock: Arc<dyn Clock>,
+    known: Mutex<Known>,
+    prod: Notify,
+}
+
+#[derive(Debug)]
+struct Known {
+    contact: Contact,
+    /// When the store answered last; before the first answer, when this process started.
+    answered_at: SystemTime,
+}
+
+impl Link {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        let answered_at = clock.now();
+        Self {
+            clock,
+            known: Mutex::new(Known {
+                contact: Contact::Never,
+                answered_at,
+            }),
+            prod: Notify::new(),
+        }
+    }
+
+    /// The store has answered.
+    pub(crate) fn answered(&self) {
+        let now = self.clock.now();
+        let mut known = self.known.lock();
+        known.contact = Contact::Up;
+        known.answered_at = now;
+    }
+
+    /// The store has failed.
+    pub(crate) fn failed(&self, reason: &str) {
+        let mut known = self.known.lock();
+        known.contact = match &known.contact {
+            Contact::Never => Contact::Never,
+            Contact::Up | Contact::Down { .. } => Contact::Down {
+                since: known.answered_at,
+                reason: reason.to_owned(),
+            },
+        };
+    }
+
+    pub(crate) fn contact(&self) -> Contact {
+        self.known.lock().contact.clone()
+    }
+
+    /// Whether the store is known to be out of reach, so that asking it is a waste of time.
+    pub(crate) fn is_down(&self) -> bool {
+        matches!(self.known.lock().contact, Contact::Down { .. })
+    }
+
+    /// When the store answered last, or this process started.
+    pub(crate) fn answered_at(&self) -> SystemTime {
+        self.known.lock().answered_at
+    }
+
+    /// Somebody has reason to think that the store should be looked at now.
+    pub(crate) fn prod(&self) {
+        self.prod.notify_one();
+    }
+
+    /// Resolves when somebody has prodded since the last time.
+    pub(crate) async fn prodded(&self) {
+        self.prod.notified().await;
+    }
+}
