@@ -106,8 +106,6 @@ pub struct Plugins {
     /// How many enabled records name a route, by the route; and likewise for services.
     routes: Shared<Uuid, usize>,
     services: Shared<Uuid, usize>,
-    /// Grows with every change.
-    generation: u64,
 }
 
 /// What a chain depends on: a route or service that no record names does not count.
@@ -123,9 +121,9 @@ impl Plugins {
         self.by_name.is_empty()
     }
 
-    /// A number that differs from that of every earlier state; compiled chains are good for one.
-    pub fn generation(&self) -> u64 {
-        self.generation
+    /// Whether this is the state that `other` was cloned from, so that what was compiled from the one serves the other.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.by_name, &other.by_name)
     }
 
     /// Which chain requests of a route and a service go through.
@@ -159,7 +157,6 @@ impl Plugins {
         self.remove(instance.id);
         let instance = Arc::new(instance);
         self.by_id.insert(instance.id, instance.clone());
-        self.generation += 1;
         if instance.enabled {
             self.insert(instance.clone());
         }
@@ -198,7 +195,6 @@ impl Plugins {
         let Some(instance) = self.by_id.remove(&id) else {
             return;
         };
-        self.generation += 1;
         if !instance.enabled {
             return;
         }
