@@ -1,14 +1,12 @@
 //! The node itself: start, reload, end.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use admin::NodeInfo as _;
 use config::{Postgres, Settings, StoreChoice};
 use net::dns::Resolver;
-use net::listen::{ListenAddress, ListenSpec, ListenerSet};
 use net::tls::ServerTls;
 use observe::logging;
 use proxy::Shared;
@@ -18,16 +16,15 @@ use store::{Store, Version};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::access_log::AccessLog;
 use crate::applied::AppliedStore;
-use crate::certificates::{self, Owner};
-use crate::control::{Api, Server};
 use crate::declarative_config::LiveConfig;
-use crate::info::{NoHealthChecks, Process};
+use crate::info::Process;
 use crate::membership::Membership;
 use crate::prefix::{Claim, Prefix};
-use crate::stores::{DeclaredEntities, OpenStore, repository_over};
-use crate::sync::{self, EnvironmentReferences, Follower};
+use crate::references::EnvironmentReferences;
+use crate::sides::{AdminParts, Side, Sides, urls};
+use crate::stores::{DeclaredEntities, OpenStore};
+use crate::sync::{self, Follower};
 use crate::workers::Workers;
 use crate::{Error, convert, limits, postgres};
 
@@ -380,174 +377,4 @@ fn refuse_fixed(before: &Settings, after: &Settings) -> Result<(), Error> {
         ));
     }
     Ok(())
-}
-
-/// What the Admin and Status APIs are given.
-struct AdminParts<'a> {
-    settings: &'a Settings,
-    process: &'a Arc<Process>,
-    store: &'a Arc<dyn Store>,
-    membership: &'a Arc<Membership>,
-    declarative: Option<&'a Arc<LiveConfig>>,
-    clock: &'a Arc<dyn Clock>,
-}
-
-impl AdminParts<'_> {
-    fn state(&self) -> admin::State {
-        let settings = self.settings;
-        let declared = DeclaredEntities::of(settings);
-        let mut options = admin::Options {
-            latency_header: settings.headers.admin_latency,
-            max_body_size: settings.limits.admin_body,
-            body_timeout: settings.limits.body_timeout,
-            apply_timeout: settings.admin_apply_timeout,
-            ..admin::Options::default()
-        };
-        if !settings.headers.server {
-            options.server = None;
-        }
-        admin::State {
-            repository: repository_over(self.store.clone(), settings, self.clock.clone()),
-            schemas: declared.schemas(),
-            subschemas: Arc::new(declared),
-            node: self.process.clone(),
-            health: Arc::new(NoHealthChecks),
-            cluster: self.membership.clone(),
-            declarative: self
-                .declarative
-                .map(|live| live.clone() as Arc<dyn admin::DeclarativeConfig>),
-            clock: self.clock.clone(),
-            options: Arc::new(options),
-        }
-    }
-}
-
-/// One API with its sockets and log.
-struct Side {
-    sockets: ListenerSet,
-    server: Server,
-    access_log: Option<Arc<AccessLog>>,
-}
-
-/// What both APIs are made of.
-struct Sides<'a> {
-    settings: &'a Settings,
-    tls: Arc<ServerTls>,
-    clock: &'a Arc<dyn Clock>,
-    state: admin::State,
-}
-
-impl Sides<'_> {
-    fn admin(&self, before: Option<&Side>) -> Result<Side, Error> {
-        let (listeners, log) = (
-            &self.settings.listeners.admin,
-            &self.settings.logs.admin_access,
-        );
-        let specs = convert::listen_specs("admin_listen", listeners, &self.settings.prefix)?;
-        warn_of_open_admin(&specs);
-        let router = admin::router(self.state.clone());
-        self.start(
-            ("admin_listen", Owner::Admin),
-            &specs,
-            router,
-            log.as_deref(),
-            before,
-        )
-    }
-
-    fn status(&self, before: Option<&Side>) -> Result<Side, Error> {
-        let (listeners, log) = (
-            &self.settings.listeners.status,
-            &self.settings.logs.status_access,
-        );
-        let specs = convert::listen_specs("status_listen", listeners, &self.settings.prefix)?;
-        let router = admin::status::router(self.state.clone());
-        self.start(
-            ("status_listen", Owner::Status),
-            &specs,
-            router,
-            log.as_deref(),
-            before,
-        )
-    }
-
-    /// Serves an API; sockets that `before` has at the same addresses are kept.
-    fn start(
-        &self,
-        (setting, owner): (&'static str, Owner),
-        specs: &[ListenSpec],
-        router: axum::Router,
-        log: Option<&Path>,
-        before: Option<&Side>,
-    ) -> Result<Side, Error> {
-        let configured = match owner {
-            Owner::Status => &self.settings.tls.status,
-            _ => &self.settings.tls.admin,
-        };
-        let identity = if specs.iter().any(|spec| spec.ssl) {
-            let prefix = &self.settings.prefix;
-            Some(certificates::identity(
-                owner,
-                configured,
-                prefix,
-                self.clock.as_ref(),
-            )?)
-        } else {
-            None
-        };
-        let access_log = match log {
-            Some(path) => {
-                let opened = AccessLog::open(path, self.clock.clone());
-                Some(Arc::new(
-                    opened.map_err(|source| Error::file("open", path, source))?,
-                ))
-            }
-            None => None,
-        };
-        let sockets = ListenerSet::bind(specs, 1, before.map(|before| &before.sockets))
-            .map_err(|source| Error::Listen { setting, source })?;
-        let api = Api {
-            router,
-            tls: self.tls.clone(),
-            identity,
-            access_log: access_log.clone(),
-        };
-        let server = Server::start(&sockets, &api)?;
-        Ok(Side {
-            sockets,
-            server,
-            access_log,
-        })
-    }
-}
-
-/// Compat: like Kong's, the Admin API asks nobody who they are.
-fn warn_of_open_admin(specs: &[ListenSpec]) {
-    for spec in specs {
-        if let ListenAddress::Tcp(address) = &spec.address
-            && !address.ip().is_loopback()
-        {
-            tracing::warn!(
-                "admin_listen has {address}: whoever reaches it can change everything, for the Admin API has no \
-                 authentication; listen on 127.0.0.1, or put something in front that asks"
-            );
-        }
-    }
-}
-
-/// Addresses that a person can click on.
-fn urls(listeners: &[(ListenSpec, ListenAddress)]) -> Vec<String> {
-    listeners
-        .iter()
-        .map(|(spec, address)| {
-            let scheme = if spec.ssl { "https" } else { "http" };
-            match address {
-                ListenAddress::Tcp(address) if address.ip().is_unspecified() => {
-                    format!("{scheme}://127.0.0.1:{}", address.port())
-                }
-                ListenAddress::Tcp(address) => format!("{scheme}://{address}"),
-                ListenAddress::Unix(path) => format!("unix:{}", path.display()),
-            }
-        })
-        .collect()
 }

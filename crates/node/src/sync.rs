@@ -3,13 +3,11 @@
 //! Invariant: what is published is never replaced because of a failure; a record that cannot be compiled leaves what
 //! was there, and a store that cannot be reached leaves everything.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::{Reference, environment_value};
 use proxy::Shared;
-use snapshot::{Problem, References, Snapshot, Upstream, Vault};
+use snapshot::{Problem, Snapshot, Upstream};
 use store::{Catalog, Changes, Store, Version};
 use tokio::sync::watch;
 
@@ -141,48 +139,3 @@ fn report(problems: &[Problem]) {
         tracing::error!("a part of the configuration cannot be used: {problem}");
     }
 }
-
-/// References to the environment variables that the node was started with.
-pub struct EnvironmentReferences {
-    environment: BTreeMap<String, String>,
-    /// The setting `vault_env_prefix`.
-    prefix: Option<String>,
-}
-
-impl EnvironmentReferences {
-    /// Looks values up in `environment`.
-    pub fn new(environment: BTreeMap<String, String>, prefix: Option<String>) -> Self {
-        Self {
-            environment,
-            prefix,
-        }
-    }
-}
-
-impl std::fmt::Debug for EnvironmentReferences {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("EnvironmentReferences")
-    }
-}
-
-impl References for EnvironmentReferences {
-    fn resolve<'a>(
-        &self,
-        reference: &str,
-        vault: &dyn Fn(&str) -> Option<&'a Vault>,
-    ) -> Option<String> {
-        let parsed = Reference::parse(reference).ok()?;
-        let prefix = match vault(&parsed.vault) {
-            Some(vault) if &*vault.name == "env" => vault.config["prefix"].as_str(),
-            Some(_) => return None,
-            None if parsed.vault == "env" => self.prefix.as_deref(),
-            None => return None,
-        };
-        environment_value(&parsed, prefix, &self.environment)
-            .inspect_err(|reason| tracing::warn!("{reason}"))
-            .ok()
-    }
-}
-
-#[cfg(test)]
-mod tests;
