@@ -19,7 +19,7 @@ use crate::info::Process;
 use crate::stores::DeclaredEntities;
 
 /// The last good configuration, under the prefix.
-const LAST_GOOD: &str = "declarative.json";
+pub(crate) const LAST_GOOD: &str = "declarative.json";
 
 /// The configuration in memory, and its copy on disk.
 pub struct LiveConfig {

@@ -11,6 +11,7 @@ mod info;
 mod limits;
 mod membership;
 mod node;
+pub mod offline;
 pub mod postgres;
 mod prefix;
 mod references;

@@ -1,5 +1,6 @@
 //! What can be said on the command line; names, short forms and defaults are Kong's.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -65,6 +66,12 @@ pub enum Command {
     Config(Config),
     /// Manage the tables of the store.
     Migrations(Migrations),
+    /// Write everything that the store holds to a file, while nodes serve and write.
+    Backup(Backup),
+    /// Make a backup the whole content of the store.
+    Restore(Restore),
+    /// Prove that a backup can be restored, without touching the store.
+    Verify(Verify),
     /// Helpers for Kong's hybrid mode.
     Hybrid(Hybrid),
     /// Look up secrets.
@@ -243,6 +250,40 @@ pub enum MigrationsCommand {
     Status,
     /// Delete all tables and everything in them.
     Reset,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Backup {
+    #[command(flatten)]
+    pub place: Place,
+    /// A folder, in which the file is named after the moment, or a file.
+    #[arg(long, value_name = "FOLDER|FILE")]
+    pub to: PathBuf,
+    /// Remove all backups from the folder but this many of the newest.
+    #[arg(long, value_name = "N")]
+    pub keep: Option<NonZeroUsize>,
+    /// Replace a file that exists.
+    #[arg(short, long, conflicts_with = "keep")]
+    pub force: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Restore {
+    /// The backup.
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub place: Place,
+    /// Ask nothing.
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Verify {
+    /// The backup.
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub place: Place,
 }
 
 #[derive(Debug, Clone, Args)]

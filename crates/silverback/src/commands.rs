@@ -1,5 +1,6 @@
 //! The commands, one file a topic, and what they share.
 
+pub mod backup;
 pub mod declarative;
 pub mod health;
 pub mod hybrid;
@@ -103,4 +104,12 @@ pub fn running(prefix: &Path) -> anyhow::Result<i32> {
     Prefix::new(prefix)
         .running()
         .with_context(|| format!("no node is running in prefix: {}", prefix.display()))
+}
+
+/// Runs a command that waits for a store.
+pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.context("cannot start a runtime")
 }

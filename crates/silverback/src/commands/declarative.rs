@@ -11,7 +11,7 @@ use declarative::{Config, Context, Document, Format};
 use node::DeclaredEntities;
 use store::Repository;
 
-use super::load;
+use super::{load, runtime};
 use crate::arguments::{self, ConfigCommand, Place};
 use crate::output::Output;
 
@@ -108,13 +108,6 @@ fn export(file: &Path, force: bool, settings: &Settings) -> anyhow::Result<()> {
 fn open(settings: &Settings) -> anyhow::Result<Repository> {
     node::Prefix::new(&settings.prefix).prepare()?;
     Ok(node::repository(settings)?)
-}
-
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    runtime.context("cannot start a runtime")
 }
 
 fn write(file: &Path, text: &str, force: bool) -> anyhow::Result<()> {

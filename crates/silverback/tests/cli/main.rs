@@ -1,5 +1,6 @@
 //! The commands with real processes, real files and real sockets.
 
+mod backup;
 mod declarative;
 mod lifecycle;
 mod place;
