@@ -9,8 +9,8 @@ use crate::headers::Index;
 /// The capacity of a buffer that heads are read into.
 pub const HEAD_BUFFER: usize = 16 * 1024;
 
-/// The capacity of a buffer that bodies are read into.
-pub const BODY_BUFFER: usize = 64 * 1024;
+/// The capacity of a buffer that bodies are read into: a piece of 64 KiB and a head before it come in one read.
+pub const BODY_BUFFER: usize = 68 * 1024;
 
 /// The free lists of one thread: read buffers of both sizes, and the indexes of heads.
 ///
@@ -52,12 +52,8 @@ impl BufferPool {
     /// What is left in it is thrown away. A buffer that grew, or of which a head or a slice is still alive, is not kept.
     pub fn give(&self, mut buffer: BytesMut) {
         buffer.clear();
-        let size = if buffer.capacity() > HEAD_BUFFER {
-            BODY_BUFFER
-        } else {
-            HEAD_BUFFER
-        };
-        if !buffer.try_reclaim(size) {
+        // Asking for all of its room moves an empty buffer back to its start.
+        if !(buffer.try_reclaim(BODY_BUFFER) || buffer.try_reclaim(HEAD_BUFFER)) {
             return;
         }
         if buffer.capacity() >= BODY_BUFFER {

@@ -14,7 +14,7 @@ use crate::token::{is_token, is_value};
 const NONE: u16 = u16::MAX;
 
 /// The bytes of edits that a head may gather before it refuses more, far below what the offsets can hold.
-const MAX_EDITS: usize = 64 * 1024 * 1024;
+pub(crate) const MAX_EDITS: usize = 64 * 1024 * 1024;
 
 /// The largest number of lines that an index can hold.
 pub(crate) const MAX_LINES: usize = NONE as usize - 1;
@@ -293,6 +293,11 @@ impl Headers {
     /// Whether there is a line with this name.
     pub fn contains(&self, name: impl Name) -> bool {
         self.first(name.known(), name.text()).is_some()
+    }
+
+    /// Whether there may be several lines with this name; if not, there are not.
+    pub fn is_repeated(&self, known: Known) -> bool {
+        known == Known::Other || self.index.repeated & known.bit() != 0
     }
 
     /// All lines in order, framing lines among them.

@@ -11,6 +11,7 @@ use crate::host::is_host;
 use crate::known::Known;
 use crate::lines::{Cursor, Limits, Next, Span};
 use crate::method::Method;
+use crate::own::OwnLines;
 use crate::target::{self, Target};
 use crate::token::{PLAIN, decimal, is_target, list};
 use crate::version::Version;
@@ -387,18 +388,31 @@ impl RequestHead {
         connection: Connection<'_>,
         out: &mut BytesMut,
     ) -> Result<(), Error> {
+        self.write_with(&OwnLines::new(), target, framing, connection, out)
+    }
+
+    /// As [`RequestHead::write`], with `own` lines before all others and in place of those with the same names.
+    pub fn write_with(
+        &self,
+        own: &OwnLines,
+        target: &[u8],
+        framing: Framing,
+        connection: Connection<'_>,
+        out: &mut BytesMut,
+    ) -> Result<(), Error> {
         if !is_target(target) {
             return Err(Error::Target);
         }
-        if !self.headers.contains(Known::Host) {
+        if !own.concerns(Known::Host) && !self.headers.contains(Known::Host) {
             return Err(Error::Host);
         }
-        out.reserve(self.headers.written_len() + target.len() + 256);
+        out.reserve(self.headers.written_len() + own.as_bytes().len() + target.len() + 256);
         out.extend_from_slice(self.method.as_str().as_bytes());
         out.extend_from_slice(b" ");
         out.extend_from_slice(target);
         out.extend_from_slice(b" HTTP/1.1\r\n");
-        self.headers.write(NOT_FORWARDED, out);
+        out.extend_from_slice(own.as_bytes());
+        self.headers.write(NOT_FORWARDED | own.names(), out);
         write_framing(framing, connection, out)
     }
 

@@ -10,6 +10,7 @@ use crate::headers::{Headers, Index};
 use crate::known::Known;
 use crate::lines::{Cursor, Limits, Next, Span};
 use crate::method::Method;
+use crate::own::OwnLines;
 use crate::reason::standard_reason;
 use crate::token::{TOKEN, decimal, is_value};
 use crate::version::Version;
@@ -293,15 +294,27 @@ impl ResponseHead {
         connection: Connection<'_>,
         out: &mut BytesMut,
     ) -> Result<(), Error> {
+        self.write_with(&OwnLines::new(), framing, connection, out)
+    }
+
+    /// As [`ResponseHead::write`], with `own` lines behind all others and in place of those with the same names.
+    pub fn write_with(
+        &self,
+        own: &OwnLines,
+        framing: Framing,
+        connection: Connection<'_>,
+        out: &mut BytesMut,
+    ) -> Result<(), Error> {
         let reason = self.reason();
-        out.reserve(self.headers.written_len() + reason.len() + 256);
+        out.reserve(self.headers.written_len() + own.as_bytes().len() + reason.len() + 256);
         let status = self.status;
         let digit = |value: u16| b'0' + (value % 10) as u8;
         out.extend_from_slice(b"HTTP/1.1 ");
         out.extend_from_slice(&[digit(status / 100), digit(status / 10), digit(status), b' ']);
         out.extend_from_slice(reason);
         out.extend_from_slice(b"\r\n");
-        self.headers.write(FRAMING, out);
+        self.headers.write(FRAMING | own.names(), out);
+        out.extend_from_slice(own.as_bytes());
         write_framing(framing, connection, out)
     }
 

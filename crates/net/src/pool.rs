@@ -6,6 +6,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use foldhash::fast::RandomState;
+
 use crate::Stream;
 use crate::connect::Target;
 
@@ -59,7 +61,8 @@ impl<T> Pooled<T> {
 #[derive(Debug)]
 pub struct Pool<T> {
     settings: Cell<PoolSettings>,
-    idle: RefCell<HashMap<Target, VecDeque<Idle<T>>>>,
+    /// Perf: no client chooses a target, so that the hash need not withstand one.
+    idle: RefCell<HashMap<Target, VecDeque<Idle<T>>, RandomState>>,
 }
 
 #[derive(Debug)]

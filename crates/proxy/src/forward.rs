@@ -2,8 +2,8 @@
 
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
-use http1::{Known, ResponseHead};
+use bytes::BytesMut;
+use http1::ResponseHead;
 use snapshot::Service;
 
 use crate::client::Client;
@@ -106,16 +106,12 @@ async fn try_once(
             (false, WaitsFor::Upstream) => service.write_timeout,
             (false, WaitsFor::Client) => exchange.published.settings.limits.body_timeout,
         };
-        let late = if !uploaded && upload.waits_for() == WaitsFor::Client {
-            Error::RequestTimeout
-        } else {
-            Error::UpstreamTimeout
-        };
+        let waits_for_client = !uploaded && upload.waits_for() == WaitsFor::Client;
         let step = |cx: &mut Context<'_>| {
             let mut broken = None;
             let before = upload.position();
             if !uploaded {
-                match upload.poll(&mut upstream.stream, client, cx) {
+                match upload.poll(upstream.stream(), client, cx) {
                     Poll::Ready(Ok(())) => return Poll::Ready(Ok(Step::Uploaded)),
                     Poll::Ready(Err(error)) => broken = Some(error),
                     Poll::Pending => {}
@@ -136,14 +132,17 @@ async fn try_once(
                 (Poll::Pending, None) => Poll::Pending,
             }
         };
-        match exchange
-            .slot
-            .poll_within(limit, step)
-            .await
-            .unwrap_or(Err(late))
-        {
+        let step = match exchange.slot.poll_within(limit, step).await {
+            Ok(step) => step,
+            Err(_) if waits_for_client => Err(Error::RequestTimeout),
+            Err(_) => Err(Error::UpstreamTimeout),
+        };
+        match step {
             Ok(Step::Moved) => {}
-            Ok(Step::Uploaded) => uploaded = true,
+            Ok(Step::Uploaded) => {
+                uploaded = true;
+                worker.scratch.set(upload.take_buffer());
+            }
             // 100 is ours to say; the others are for clients that know what an interim answer is.
             Ok(Step::Interim(head))
                 if head.status() != 100 && exchange.head.version() != http1::Version::Http10 =>
@@ -175,27 +174,26 @@ async fn try_once(
 
 /// The request head for this target, and whether a small body is behind it.
 fn write_head(
-    exchange: &mut Exchange,
+    exchange: &Exchange,
     target: &Picked,
     body: &RequestBody,
-) -> Result<(Bytes, bool), Error> {
-    let cannot = |_| Error::Internal("a request head that cannot be written");
+) -> Result<(BytesMut, bool), Error> {
+    let worker = &exchange.worker;
+    let mut own = worker.own_lines.take();
+    own.clear();
+    exchange.add_request_lines(&target.host, &mut own)?;
+    let mut out = worker.scratch.take();
     exchange
         .head
-        .headers
-        .set(Known::Host, target.host.as_bytes())
-        .map_err(cannot)?;
-    let mut out = exchange.worker.scratch.borrow_mut();
-    let connection = exchange.upstream_connection();
-    exchange
-        .head
-        .write(
+        .write_with(
+            &own,
             &exchange.chosen()?.target,
             body.framing(),
-            connection,
+            exchange.upstream_connection(),
             &mut out,
         )
-        .map_err(cannot)?;
+        .map_err(|_| Error::Internal("a request head that cannot be written"))?;
+    worker.own_lines.set(own);
     let mut copied = false;
     if let RequestBody::Memory { pieces, length } = body
         && *length <= COPIED as u64
@@ -205,5 +203,5 @@ fn write_head(
             out.extend_from_slice(piece);
         }
     }
-    Ok((out.split().freeze(), copied))
+    Ok((out, copied))
 }

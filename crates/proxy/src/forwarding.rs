@@ -2,81 +2,95 @@
 
 use std::borrow::Cow;
 
-use http1::{Connection, Headers, Known, RequestHead, Version};
+use http1::{Connection, Headers, Known, OwnLines, Version};
 
 use crate::error::Error;
 use crate::exchange::Exchange;
 
 impl Exchange {
-    /// Edits the head. What does not depend on the target is done here, once for all tries.
+    /// Removes from the head what the client may not say to an upstream.
     pub fn prepare_head(&mut self) -> Result<(), Error> {
-        let edited = self.edit_head();
-        // The edits are ours, or copies of what came in a head that was valid.
-        edited.map_err(|_| Error::Internal("a header that cannot be forwarded"))
+        let stripped = self.head.strip_hop_by_hop();
+        stripped.map_err(|_| Error::Internal("a header that cannot be forwarded"))?;
+        if !self.peer_is_trusted() {
+            strip_identity(&mut self.head.headers);
+        }
+        Ok(())
     }
 
-    fn edit_head(&mut self) -> Result<(), http1::Error> {
-        let trusted = self.peer_is_trusted();
-        let settings = &self.published.settings;
-        let (head, peer) = (&mut self.head, &*self.peer);
+    /// The lines that we add to the head for an upstream which is called `host`.
+    pub fn add_request_lines(&self, host: &str, own: &mut OwnLines) -> Result<(), Error> {
+        let added = self.add_lines(host, own);
+        // They are ours, or copies of what came in a head that was valid.
+        added.map_err(|_| Error::Internal("a header that cannot be forwarded"))
+    }
+
+    fn add_lines(&self, host: &str, own: &mut OwnLines) -> Result<(), http1::Error> {
+        let (headers, peer) = (&self.head.headers, &*self.peer);
+        let chosen = self.chosen.as_ref();
+        own.add(Known::Host, host.as_bytes())?;
+        self.add_via(own)?;
+        let direct = self.client.is_none() || self.client == peer.address;
         let client = match self.client {
-            Some(client) if Some(client) != peer.address => Cow::Owned(client.ip().to_string()),
+            Some(client) if !direct => Cow::Owned(client.ip().to_string()),
             _ => Cow::Borrowed(&*peer.text),
         };
-        let Some(chosen) = &self.chosen else {
-            return Ok(());
-        };
-        head.strip_hop_by_hop()?;
-        if !trusted {
-            strip_identity(&mut head.headers);
-        }
-        // Perf: values are put together in a buffer of the worker.
-        let mut text = self.worker.text.take();
-        text.clear();
-        write_via(head, self.http2, &settings.server_token, &mut text);
-        head.headers.set(Known::Via, &text)?;
         // Compat: only the first line of several counts, as in Kong.
-        match head.headers.get(Known::XForwardedFor) {
+        match headers.get(Known::XForwardedFor) {
             Some(so_far) => {
-                text.clear();
-                text.extend_from_slice(so_far);
-                text.extend_from_slice(b", ");
-                text.extend_from_slice(peer.text.as_bytes());
-                head.headers.set(Known::XForwardedFor, &text)?;
+                own.add_joined(Known::XForwardedFor, &[so_far, b", ", peer.text.as_bytes()])?;
             }
-            None => head
-                .headers
-                .append(Known::XForwardedFor, client.as_bytes())?,
+            None => own.add(Known::XForwardedFor, client.as_bytes())?,
         }
-        let said = |headers: &Headers, known: Known| trusted && headers.contains(known);
-        if !said(&head.headers, Known::XForwardedProto) {
-            let proto = if peer.tls { "https" } else { "http" };
-            head.headers.set(Known::XForwardedProto, proto)?;
+        let trusted = self.peer_is_trusted();
+        let said = |known: Known| trusted && headers.contains(known);
+        if direct && !trusted {
+            own.add_all(&peer.lines);
+        } else {
+            if !said(Known::XForwardedProto) {
+                let proto: &[u8] = if peer.tls { b"https" } else { b"http" };
+                own.add(Known::XForwardedProto, proto)?;
+            }
+            if !said(Known::XForwardedPort) {
+                own.add(Known::XForwardedPort, peer.port.as_bytes())?;
+            }
+            own.add(Known::XRealIp, client.as_bytes())?;
         }
-        if !said(&head.headers, Known::XForwardedHost) {
-            head.headers.set(Known::XForwardedHost, &self.host)?;
+        if !said(Known::XForwardedHost) {
+            own.add(Known::XForwardedHost, self.host.as_bytes())?;
         }
-        if !said(&head.headers, Known::XForwardedPort) {
-            head.headers.set(Known::XForwardedPort, &*peer.port)?;
+        if !said(Known::XForwardedPath) {
+            own.add(Known::XForwardedPath, self.head.path())?;
         }
-        if !said(&head.headers, Known::XForwardedPath) {
-            text.clear();
-            text.extend_from_slice(head.path());
-            head.headers.set(Known::XForwardedPath, &text)?;
-        }
-        if !said(&head.headers, Known::XForwardedPrefix) {
-            match &chosen.prefix {
-                Some(prefix) => head.headers.set(Known::XForwardedPrefix, prefix)?,
-                None => head.headers.remove(Known::XForwardedPrefix),
+        if !said(Known::XForwardedPrefix) {
+            match chosen.and_then(|chosen| chosen.prefix.as_ref()) {
+                Some(prefix) => own.add(Known::XForwardedPrefix, prefix)?,
+                None => own.leave_out(Known::XForwardedPrefix),
             }
         }
-        head.headers.set(Known::XRealIp, client.as_bytes())?;
-        if settings.upstream_request_id {
-            head.headers
-                .set(Known::XKongRequestId, self.id.as_bytes())?;
+        if self.published.settings.upstream_request_id {
+            own.add(Known::XKongRequestId, self.id.as_bytes())?;
         }
-        self.worker.text.set(text);
         Ok(())
+    }
+
+    /// Adds `Via`: what it was, and that the request came to us with this version.
+    fn add_via(&self, own: &mut OwnLines) -> Result<(), http1::Error> {
+        let version: &[u8] = match (self.http2, self.head.version()) {
+            (true, _) => b"2 ",
+            (false, Version::Http10) => b"1 ",
+            (false, Version::Http11) => b"1.1 ",
+            (false, Version::Later) => b"",
+        };
+        let token = &*self.published.settings.server_token;
+        match self.head.headers.get(Known::Via) {
+            Some(so_far) => own.add_joined(Known::Via, &[so_far, b", ", version, token]),
+            None if version == b"1.1 " => {
+                own.add_all(&self.published.via);
+                Ok(())
+            }
+            None => own.add_joined(Known::Via, &[version, token]),
+        }
     }
 
     /// How the upstream is asked to go on after this exchange: a protocol change is passed on, but for one to HTTP/2,
@@ -87,22 +101,6 @@ impl Exchange {
             _ => Connection::KeepAlive,
         }
     }
-}
-
-/// Appends the value of `Via`: what it was, and that the request came to us with this version.
-fn write_via(head: &RequestHead, http2: bool, token: &[u8], to: &mut Vec<u8>) {
-    let version: &[u8] = match (http2, head.version()) {
-        (true, _) => b"2 ",
-        (false, Version::Http10) => b"1 ",
-        (false, Version::Http11) => b"1.1 ",
-        (false, Version::Later) => b"",
-    };
-    if let Some(so_far) = head.headers.get(Known::Via) {
-        to.extend_from_slice(so_far);
-        to.extend_from_slice(b", ");
-    }
-    to.extend_from_slice(version);
-    to.extend_from_slice(token);
 }
 
 /// Whether a change to this protocol may be asked of an upstream.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, request};
-use http1::{BodyEncoder, Connection, Framing, Headers, ResponseHead, Version};
+use http1::{BodyEncoder, Connection, Framing, Headers, OwnLines, ResponseHead, Version};
 use net::connect::Target;
 use net::h2::{self, Pending, RecvBody, SendBody};
 use router::Protocol;
@@ -95,6 +95,10 @@ pub(crate) async fn forward(
     mut target: Picked,
 ) -> Result<(), Error> {
     let bodyless = matches!(exchange.head.framing(), Framing::None | Framing::Length(0));
+    let mut own = OwnLines::new();
+    exchange.add_request_lines(&target.host, &mut own)?;
+    own.apply(&mut exchange.head.headers)
+        .map_err(|_| Error::Internal("a header that cannot be forwarded"))?;
     let mut tries_left = service.retries;
     let (send, pending) = loop {
         match open(exchange, service, &target, bodyless).await {
@@ -314,6 +318,7 @@ async fn download(
     let mut head = ResponseHead::new(parts.status.as_u16(), framing);
     head.headers = to_headers(&parts.headers);
     response_head::edit(exchange, &mut head)?;
+    response_head::finish(exchange, &mut head)?;
     let announced = if length.is_none() && empty {
         Framing::None
     } else {

@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use arc_swap::Cache;
 use bytes::BytesMut;
-use http1::BufferPool;
-use net::Stream;
+use http1::{BufferPool, Known, OwnLines};
 use net::connect::Connector;
 use net::pool::{Pool, PoolSettings};
 use net::tls::ClientTls;
@@ -27,16 +26,30 @@ use crate::request_id::RequestId;
 use crate::settings::UpstreamKeepalive;
 use crate::stats::Shard;
 use crate::target;
+use crate::upstream::Connection;
 
 /// What was published when an exchange began. Perf: its references are counted by the thread alone.
 #[derive(Debug)]
-pub(crate) struct Current(Arc<Published>);
+pub(crate) struct Current {
+    published: Arc<Published>,
+    /// `Via` for what came over HTTP/1.1 and did not come through others. Perf: prepared once.
+    pub via: OwnLines,
+}
+
+impl Current {
+    fn new(published: Arc<Published>) -> Rc<Self> {
+        let mut via = OwnLines::new();
+        // Only a token that is no header value is refused, and then a head that says it is.
+        let _ = via.add_joined(Known::Via, &[b"1.1 ", &published.settings.server_token]);
+        Rc::new(Self { published, via })
+    }
+}
 
 impl std::ops::Deref for Current {
     type Target = Published;
 
     fn deref(&self) -> &Published {
-        &self.0
+        &self.published
     }
 }
 
@@ -61,15 +74,15 @@ pub(crate) struct Local {
     pub moment: Moment,
     pub log: Batch,
     pub buffers: BufferPool,
-    pub pool: Pool<Stream>,
+    pub pool: Pool<Box<Connection>>,
     pub grpc: Connections,
     pub connector: Connector,
     pub balancers: Balancers,
     pub random: RefCell<SeededRandom>,
-    /// Where heads are written; what was written is split off.
-    pub scratch: RefCell<BytesMut>,
-    /// Where values of headers are put together.
-    pub text: Cell<Vec<u8>>,
+    /// Where heads are written.
+    pub scratch: Cell<BytesMut>,
+    /// Where the lines that we add to heads are put together.
+    pub own_lines: Cell<OwnLines>,
     source: RefCell<Cache<PublishedSource, Arc<Published>>>,
     current: RefCell<Rc<Current>>,
     /// How the services of the current snapshot speak TLS, as far as they were asked.
@@ -92,10 +105,10 @@ impl Local {
             connector: Connector,
             balancers: Balancers::default(),
             random: RefCell::new(SeededRandom::from_entropy()),
-            scratch: RefCell::default(),
-            text: Cell::default(),
+            scratch: Cell::default(),
+            own_lines: Cell::default(),
             source: RefCell::new(Cache::new(PublishedSource(shared.clone()))),
-            current: RefCell::new(Rc::new(Current(current))),
+            current: RefCell::new(Current::new(current)),
             client_tls: RefCell::default(),
             draining: Cell::new(false),
             clock,
@@ -108,8 +121,8 @@ impl Local {
         let mut source = self.source.borrow_mut();
         let latest = source.load();
         let mut current = self.current.borrow_mut();
-        if !Arc::ptr_eq(latest, &current.0) {
-            *current = Rc::new(Current(latest.clone()));
+        if !Arc::ptr_eq(latest, &current.published) {
+            *current = Current::new(latest.clone());
             self.client_tls.borrow_mut().clear();
             self.pool
                 .set_settings(pool_settings(&latest.settings.upstream_keepalive));

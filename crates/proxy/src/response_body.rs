@@ -13,8 +13,9 @@ use crate::exchange::Exchange;
 use crate::forward::Answer;
 use crate::http1_client::Http1Client;
 use crate::http2_client::AnswerStream;
+use crate::response_head;
 use crate::upstream::Http1Body;
-use crate::wire::{COPIED, Outgoing};
+use crate::wire::Outgoing;
 
 /// What a buffering route reads ahead of a slow client.
 const READ_AHEAD: usize = 256 << 10;
@@ -86,19 +87,13 @@ async fn send_http1(
         sent: 0,
         ended: false,
     };
-    {
-        let mut scratch = exchange.worker.scratch.borrow_mut();
-        head.write(announced, connection, &mut scratch)
-            .map_err(|_| Error::Internal("a response head that cannot be written"))?;
-        // Perf: frees the read buffer, so that the body can be read into it from its start.
-        head.recycle(&exchange.worker.buffers);
-        let gathered = relay.gather(&mut body);
-        if relay.out.waiting() <= COPIED {
-            relay.out.copy_into(&mut scratch);
-        }
-        relay.out.prepend(scratch.split().freeze());
-        gathered?;
-    }
+    let mut bytes = exchange.worker.scratch.take();
+    response_head::write(exchange, &head, announced, connection, &mut bytes)?;
+    // Perf: frees the read buffer, so that the body can be read into it from its start.
+    head.recycle(&exchange.worker.buffers);
+    let gathered = relay.gather(&mut body);
+    relay.out.begin(bytes);
+    gathered?;
     exchange.status = Some(status);
     let send_timeout = exchange.published.settings.limits.send_timeout;
     let relayed = loop {
@@ -121,6 +116,7 @@ async fn send_http1(
     };
     exchange.body_bytes = relay.sent;
     relayed?;
+    exchange.worker.scratch.set(relay.out.take_buffer());
     body.finish(&exchange.worker);
     Ok(())
 }
@@ -222,10 +218,11 @@ impl Relay {
 async fn send_http2(
     exchange: &mut Exchange,
     client: &mut AnswerStream,
-    head: ResponseHead,
+    mut head: ResponseHead,
     mut body: Http1Body,
     read_timeout: Duration,
 ) -> Result<(), Error> {
+    response_head::finish(exchange, &mut head)?;
     let method = exchange.head.method();
     let (framing, announced) = (head.framing(method), head.announced(method));
     let empty = matches!(framing, Framing::None | Framing::Length(0));

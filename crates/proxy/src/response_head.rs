@@ -1,6 +1,7 @@
 //! Phase *response head*: what of the upstream's head the client gets, and what we add to it.
 
-use http1::{Headers, Known, ResponseHead};
+use bytes::BytesMut;
+use http1::{Connection, Framing, Headers, Known, OwnLines, ResponseHead};
 
 use crate::error::Error;
 use crate::exchange::Exchange;
@@ -18,8 +19,37 @@ pub(crate) fn edit(exchange: &mut Exchange, head: &mut ResponseHead) -> Result<(
     }
     let edited = keep_first_only(headers)
         .and_then(|()| add_charset(headers, status, &exchange.published.settings.charset))
-        .and_then(|()| add_own(exchange, headers, status));
-    edited.map_err(|_| Error::Internal("a response header that cannot be written"))
+        .and_then(|()| add_rare(exchange, headers));
+    edited.map_err(cannot)
+}
+
+/// Writes an edited head in HTTP/1's form, with what we say about the exchange.
+pub(crate) fn write(
+    exchange: &Exchange,
+    head: &ResponseHead,
+    framing: Framing,
+    connection: Connection<'_>,
+    out: &mut BytesMut,
+) -> Result<(), Error> {
+    let mut own = exchange.worker.own_lines.take();
+    own.clear();
+    add_own(exchange, head, &mut own).map_err(cannot)?;
+    head.write_with(&own, framing, connection, out)
+        .map_err(cannot)?;
+    exchange.worker.own_lines.set(own);
+    Ok(())
+}
+
+/// Adds what we say about the exchange to an edited head that is not for [`write`].
+pub(crate) fn finish(exchange: &Exchange, head: &mut ResponseHead) -> Result<(), Error> {
+    let mut own = OwnLines::new();
+    add_own(exchange, head, &mut own)
+        .and_then(|()| own.apply(&mut head.headers))
+        .map_err(cannot)
+}
+
+fn cannot(_: http1::Error) -> Error {
+    Error::Internal("a response header that cannot be written")
 }
 
 /// Removes headers by which an upstream speaks to nginx alone; tells whether they forbid to buffer the answer.
@@ -53,7 +83,7 @@ fn keep_first_only(headers: &mut Headers) -> Result<(), http1::Error> {
         Known::Date,
         Known::Location,
     ] {
-        if headers.get_all(&known).nth(1).is_some()
+        if headers.is_repeated(known)
             && let Some(first) = headers.get(known).map(<[u8]>::to_vec)
         {
             headers.set(known, first)?;
@@ -87,52 +117,60 @@ fn add_charset(headers: &mut Headers, status: u16, charset: &str) -> Result<(), 
     headers.set(Known::ContentType, value)
 }
 
-fn add_own(exchange: &Exchange, headers: &mut Headers, status: u16) -> Result<(), http1::Error> {
-    let settings = &exchange.published.settings;
-    let enabled = settings.headers;
-    let times = Latency::of(exchange);
-    if enabled.upstream_status {
-        headers.set(Known::XKongUpstreamStatus, Decimal::new(status.into()))?;
-    }
-    if enabled.upstream_latency {
-        headers.set(Known::XKongUpstreamLatency, Decimal::new(times.upstream))?;
-    }
-    if enabled.proxy_latency {
-        headers.set(Known::XKongProxyLatency, Decimal::new(times.proxy))?;
-    }
-    if enabled.via {
-        let version: &[u8] = if exchange.is_grpc_upstream() {
-            b"2 "
-        } else {
-            b"1.1 "
-        };
-        let mut via = exchange.worker.text.take();
-        via.clear();
-        if let Some(so_far) = headers.get(Known::Via) {
-            via.extend_from_slice(so_far);
-            via.extend_from_slice(b", ");
-        }
-        via.extend_from_slice(version);
-        via.extend_from_slice(&settings.server_token);
-        headers.set(Known::Via, &via)?;
-        exchange.worker.text.set(via);
-    }
-    if enabled.server && !headers.contains(Known::Server) {
-        headers.append(Known::Server, &settings.server_token)?;
-    }
-    if enabled.request_id {
-        headers.set(Known::XKongRequestId, exchange.id.as_bytes())?;
-    }
+/// Adds what few answers have.
+fn add_rare(exchange: &Exchange, headers: &mut Headers) -> Result<(), http1::Error> {
     for (name, value) in exchange.debug_lines() {
         headers.set(name, value)?;
     }
     if let Some(cookie) = &exchange.set_cookie {
         headers.append(Known::SetCookie, cookie)?;
     }
+    Ok(())
+}
+
+/// What we say about the exchange, whatever the upstream said.
+fn add_own(
+    exchange: &Exchange,
+    head: &ResponseHead,
+    own: &mut OwnLines,
+) -> Result<(), http1::Error> {
+    let settings = &exchange.published.settings;
+    let (enabled, headers) = (settings.headers, &head.headers);
+    let times = Latency::of(exchange);
+    if enabled.upstream_status {
+        let status = Decimal::new(head.status().into());
+        own.add(Known::XKongUpstreamStatus, status.as_ref())?;
+    }
+    if enabled.upstream_latency {
+        let time = Decimal::new(times.upstream);
+        own.add(Known::XKongUpstreamLatency, time.as_ref())?;
+    }
+    if enabled.proxy_latency {
+        let time = Decimal::new(times.proxy);
+        own.add(Known::XKongProxyLatency, time.as_ref())?;
+    }
+    if enabled.via {
+        let grpc = exchange.is_grpc_upstream();
+        let version: &[u8] = if grpc { b"2 " } else { b"1.1 " };
+        match headers.get(Known::Via) {
+            Some(so_far) => own.add_joined(
+                Known::Via,
+                &[so_far, b", ", version, &settings.server_token],
+            )?,
+            None if grpc => own.add_joined(Known::Via, &[version, &settings.server_token])?,
+            None => own.add_all(&exchange.published.via),
+        }
+    }
+    if enabled.server && !headers.contains(Known::Server) {
+        own.add(Known::Server, &settings.server_token)?;
+    }
+    if enabled.request_id {
+        own.add(Known::XKongRequestId, exchange.id.as_bytes())?;
+    }
     if !headers.contains(Known::Date) {
         let mut date = Vec::with_capacity(32);
         exchange.worker.moment.write_http_date(&mut date);
-        headers.append(Known::Date, date)?;
+        own.add(Known::Date, &date)?;
     }
     Ok(())
 }

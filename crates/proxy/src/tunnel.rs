@@ -39,6 +39,7 @@ impl Exchange {
             .ok_or(Error::Response(http1::Error::StatusLine))?
             .to_vec();
         response_head::edit(self, &mut head)?;
+        response_head::finish(self, &mut head)?;
         let mut out = BytesMut::new();
         head.write(Framing::None, Connection::Upgrade(&protocol), &mut out)
             .map_err(Error::Response)?;

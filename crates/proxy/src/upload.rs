@@ -37,9 +37,9 @@ pub(crate) enum WaitsFor {
 
 impl Upload {
     /// A head and the body that follows it; `copied` says that the head has a body in memory behind it already.
-    pub fn new(head: Bytes, body: &RequestBody, copied: bool) -> Result<Self, Error> {
+    pub fn new(head: BytesMut, body: &RequestBody, copied: bool) -> Result<Self, Error> {
         let mut out = Outgoing::default();
-        out.push(head);
+        out.begin(head);
         let source = match body {
             RequestBody::Empty(_) => Source::Empty,
             RequestBody::Memory { .. } if copied => Source::Empty,
@@ -65,6 +65,11 @@ impl Upload {
             source,
             consumed: false,
         })
+    }
+
+    /// The buffer of the head again, once everything is written.
+    pub fn take_buffer(&mut self) -> BytesMut {
+        self.out.take_buffer()
     }
 
     /// Whether more of the body was taken from the client, so that the request cannot be sent again.

@@ -1,5 +1,6 @@
 //! A connection to an HTTP/1 upstream, from the pool or new, and the answer that comes over it.
 
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -7,25 +8,33 @@ use bytes::{Buf, Bytes, BytesMut};
 use http1::{BodyDecoder, Decoded, Method, ResponseHead, ResponseParser};
 use net::Stream;
 use net::connect::Target;
-use net::pool::Pooled;
+use net::pool::{Pooled, Reusable};
 
 use crate::error::Error;
 use crate::local::Local;
 use crate::upload::closed;
 use crate::wire;
 
-/// What an answer is read into. Perf: a body of 64 KiB and its head come in one read; the pool keeps buffers that grew.
-const ROOM: usize = http1::BODY_BUFFER + (4 << 10);
+/// An open connection and what belongs to it from one exchange to the next. Perf: boxed, because it is handed around.
+pub(crate) struct Connection {
+    stream: Stream,
+    parser: ResponseParser,
+    target: Rc<Target>,
+}
+
+impl Reusable for Box<Connection> {
+    fn is_reusable(&mut self) -> bool {
+        self.stream.is_idle_and_open()
+    }
+}
 
 /// A connection that carries one exchange.
 pub(crate) struct Http1Upstream {
-    pub stream: Stream,
-    pub target: Target,
+    connection: Box<Connection>,
     /// Whether it carried requests before.
     pub reused: bool,
     requests: u64,
     inbox: BytesMut,
-    parser: ResponseParser,
 }
 
 impl Http1Upstream {
@@ -38,21 +47,23 @@ impl Http1Upstream {
         let kept = worker.pool.take(target, worker.deadlines.recently());
         let reused = kept.is_some();
         let Pooled {
-            connection: stream,
+            connection,
             requests,
         } = match kept {
             Some(kept) => kept,
-            None => Pooled::new(Box::pin(worker.connector.connect(target, timeout)).await?),
+            None => Pooled::new(Box::pin(open(worker, target, timeout)).await?),
         };
-        let parser = ResponseParser::new(http1::Limits::for_upstream());
         Ok(Self {
-            stream,
-            target: target.clone(),
+            connection,
             reused,
             requests,
             inbox: BytesMut::new(),
-            parser,
         })
+    }
+
+    /// Where the request is written.
+    pub fn stream(&mut self) -> &mut Stream {
+        &mut self.connection.stream
     }
 
     /// The next head of the answer.
@@ -62,18 +73,19 @@ impl Http1Upstream {
         cx: &mut Context<'_>,
     ) -> Poll<Result<ResponseHead, Error>> {
         if self.inbox.capacity() == 0 {
-            self.inbox = take_buffer(worker);
+            self.inbox = worker.buffers.take_body();
         }
         loop {
             if !self.inbox.is_empty()
                 && let Some(head) = self
+                    .connection
                     .parser
                     .parse(&mut self.inbox, &worker.buffers)
                     .map_err(Error::Response)?
             {
                 return Poll::Ready(Ok(head));
             }
-            let read = wire::poll_read(&mut self.stream, cx, &mut self.inbox);
+            let read = wire::poll_read(&mut self.connection.stream, cx, &mut self.inbox);
             let read = ready!(read).map_err(Error::UpstreamClosed)?;
             if read == 0 {
                 // A head that broke off is as good as none.
@@ -98,18 +110,20 @@ impl Http1Upstream {
 
     /// The connection and what arrived behind the head, for a tunnel.
     pub fn into_parts(self) -> (Stream, BytesMut) {
-        (self.stream, self.inbox)
+        (self.connection.stream, self.inbox)
     }
 }
 
-/// A buffer with room for what is read at once. Smaller ones leave the pool one by one.
-fn take_buffer(worker: &Local) -> BytesMut {
-    let kept = worker.buffers.take_body();
-    if kept.capacity() >= ROOM {
-        kept
-    } else {
-        BytesMut::with_capacity(ROOM)
-    }
+async fn open(
+    worker: &Local,
+    target: &Target,
+    timeout: Duration,
+) -> Result<Box<Connection>, Error> {
+    Ok(Box::new(Connection {
+        stream: worker.connector.connect(target, timeout).await?,
+        parser: ResponseParser::new(http1::Limits::for_upstream()),
+        target: Rc::new(target.clone()),
+    }))
 }
 
 /// The body of an upstream's answer.
@@ -149,7 +163,7 @@ impl Http1Body {
     pub fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Error>> {
         let upstream = &mut self.upstream;
         let read = ready!(wire::poll_read(
-            &mut upstream.stream,
+            &mut upstream.connection.stream,
             cx,
             &mut upstream.inbox
         ))
@@ -174,8 +188,7 @@ impl Http1Body {
     /// Gives the connection back to the pool if it can be used again; drops it otherwise.
     pub fn finish(self, worker: &Local) {
         let Http1Upstream {
-            stream,
-            target,
+            connection,
             requests,
             inbox,
             ..
@@ -183,14 +196,13 @@ impl Http1Body {
         let clean = inbox.is_empty();
         worker.buffers.give(inbox);
         if self.reusable && clean && self.decoder.is_done() {
-            worker.pool.put(
-                &target,
-                Pooled {
-                    connection: stream,
-                    requests,
-                },
-                worker.deadlines.recently(),
-            );
+            let target = connection.target.clone();
+            let kept = Pooled {
+                connection,
+                requests,
+            };
+            let now = worker.deadlines.recently();
+            worker.pool.put(&target, kept, now);
         }
     }
 }

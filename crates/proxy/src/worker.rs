@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use net::Stream;
 use net::listen::{Listener, WorkerListener};
+use tokio::runtime::LocalOptions;
 use tokio::sync::{Notify, mpsc};
-use tokio::task::{LocalSet, spawn_local};
+use tokio::task::spawn_local;
 
 use crate::accept;
 use crate::deadline::TICK;
@@ -47,17 +48,31 @@ impl Worker {
     pub fn spawn(config: WorkerConfig) -> io::Result<Self> {
         const ORDERS: usize = 16;
         let (orders, inbox) = mpsc::channel(ORDERS);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
         let WorkerConfig {
             index,
             shared,
             listeners,
         } = config;
         let thread = std::thread::Builder::new().name(format!("worker-{index}"));
-        let thread = thread
-            .spawn(move || LocalSet::new().block_on(&runtime, run(shared, listeners, inbox)))?;
+        let (built, is_built) = std::sync::mpsc::channel();
+        let thread = thread.spawn(move || {
+            // Perf: a runtime of local tasks, which costs less for each wake-up than a set of them in another runtime.
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build_local(LocalOptions::default());
+            let (runtime, built_with) = match runtime {
+                Ok(runtime) => (Some(runtime), Ok(())),
+                Err(error) => (None, Err(error)),
+            };
+            // Nobody listens if the node is ending.
+            let _ = built.send(built_with);
+            if let Some(runtime) = runtime {
+                runtime.block_on(run(shared, listeners, inbox));
+            }
+        })?;
+        is_built
+            .recv()
+            .map_err(|_| io::Error::other("a worker ended while it started"))??;
         Ok(Self {
             orders,
             thread: Some(thread),

@@ -2,7 +2,8 @@
 
 use bytes::BytesMut;
 use http1::{
-    BufferPool, Connection, Error, Framing, HEAD_BUFFER, Headers, Known, Method, Name, RequestHead,
+    BODY_BUFFER, BufferPool, Connection, Error, Framing, HEAD_BUFFER, Headers, Known, Method, Name,
+    OwnLines, RequestHead,
 };
 
 use crate::support::request;
@@ -216,14 +217,66 @@ fn the_pool_takes_back_whole_buffers_only() {
     );
     drop(alive);
 
-    let mut buffer = pool.take_head();
-    buffer.extend_from_slice(&[b'x'; 100]);
-    let start = buffer.as_ptr();
-    drop(buffer.split_to(50));
-    pool.give(buffer);
-    let again = pool.take_head();
-    assert_eq!(
-        (again.as_ptr(), again.len(), again.capacity()),
-        (start, 0, HEAD_BUFFER)
+    for (mut buffer, size) in [
+        (pool.take_head(), HEAD_BUFFER),
+        (pool.take_body(), BODY_BUFFER),
+    ] {
+        let start = buffer.as_ptr();
+        for used in [50, size - 100] {
+            buffer.extend_from_slice(&vec![b'x'; used + 50]);
+            drop(buffer.split_to(used).freeze());
+            pool.give(buffer);
+            buffer = if size == HEAD_BUFFER {
+                pool.take_head()
+            } else {
+                pool.take_body()
+            };
+            let state = (buffer.as_ptr(), buffer.len(), buffer.capacity());
+            assert_eq!(state, (start, 0, size));
+        }
+    }
+}
+
+#[test]
+fn own_lines_stand_in_for_received_ones() {
+    let mut prepared = OwnLines::new();
+    prepared.add(Known::Via, b"1.1 us").unwrap();
+    let mut own = OwnLines::new();
+    own.add_joined(Known::Host, &[b"inner", b":81"]).unwrap();
+    own.add_all(&prepared);
+    own.leave_out(Known::XForwardedPrefix);
+    let head = request(
+        b"GET / HTTP/1.1\r\nHost: outer\r\nVia: a\r\nX-A: 1\r\nvia: b\r\nX-Forwarded-Prefix: /p\r\n\r\n",
     );
+    let mut head = head.unwrap().0;
+    let mut out = BytesMut::new();
+    head.write_with(&own, b"/", Framing::None, Connection::Unsaid, &mut out)
+        .unwrap();
+    assert_eq!(
+        &out[..],
+        b"GET / HTTP/1.1\r\nHost: inner:81\r\nVia: 1.1 us\r\nX-A: 1\r\n\r\n"
+    );
+    own.apply(&mut head.headers).unwrap();
+    let edited: Vec<_> = head
+        .headers
+        .iter()
+        .map(|field| (field.name, field.value))
+        .collect();
+    let expected: [(&[u8], &[u8]); 3] =
+        [(b"X-A", b"1"), (b"Host", b"inner:81"), (b"Via", b"1.1 us")];
+    assert_eq!(edited, expected);
+}
+
+#[test]
+fn own_lines_take_no_value_that_could_end_a_line() {
+    let mut own = OwnLines::new();
+    for value in [&b"a\r\nX: 1"[..], b"a\nb", b"\0"] {
+        assert_eq!(own.add(Known::Via, value), Err(Error::InvalidValue));
+        assert_eq!(
+            own.add_joined(Known::Via, &[b"a", value]),
+            Err(Error::InvalidValue)
+        );
+    }
+    assert_eq!(own.add(Known::Other, b"a"), Err(Error::InvalidName));
+    assert_eq!(own, OwnLines::new());
 }
