@@ -64,6 +64,25 @@ pub fn wildcard_host(description: &'static str) -> Field {
     Field::string(description).custom(validate_wildcard_host)
 }
 
+/// Hosts of which the first or last label may be a wildcard.
+pub fn hosts(description: &'static str) -> Field {
+    let host = Field::string("")
+        .match_all(&[(
+            "^[^*]*%*?[^*]*$",
+            "invalid wildcard: must have at most one wildcard",
+        )])
+        .match_any(
+            &["^%*%.", "%.%*$", "^[^*]*$"],
+            Some("invalid wildcard: must be placed at leftmost or rightmost label"),
+        )
+        .custom(|value| {
+            Address::parse(&text(value).replace('*', "abc"))
+                .map(drop)
+                .map_err(|error| error.to_string())
+        });
+    Field::array(description, host)
+}
+
 /// A server name as TLS clients send it.
 pub fn sni(description: &'static str) -> Field {
     Field::string(description).custom(validate_sni)
@@ -346,15 +365,20 @@ fn validate_cookie_name(value: &Value) -> Result<(), String> {
     Ok(())
 }
 
+/// Whether text can be the name of a header in configuration.
+pub fn is_header_name(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
+
 fn validate_header_name(value: &Value) -> Result<(), String> {
     let name = text(value);
     if name.is_empty() {
         return Err("no header name provided".to_owned());
     }
-    if name
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-    {
+    if is_header_name(name) {
         return Ok(());
     }
     Err(format!(

@@ -27,6 +27,7 @@ mod upstream;
 mod vault;
 mod workspace;
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use schema::{Schema, Subschema, Subschemas};
@@ -45,11 +46,12 @@ pub enum RouterFlavor {
     Expressions,
 }
 
-/// The declarations of all entities for one router flavour, and of the vaults that are built in.
+/// The declarations of all entities for one router flavour, of the vaults that are built in, and of plugins.
 #[derive(Debug)]
 pub struct Catalog {
     schemas: Vec<Schema>,
     vaults: Vec<Subschema>,
+    plugins: HashMap<&'static str, Subschema>,
 }
 
 /// Every entity, in the order in which records that point at each other can be inserted.
@@ -78,7 +80,23 @@ impl Catalog {
         Self {
             schemas: ENTITIES.iter().map(|declare| declare(flavor)).collect(),
             vaults: vec![vault::env()],
+            plugins: HashMap::new(),
         }
+    }
+
+    /// The core entities, with the declarations of plugins and the entities that these bring.
+    pub fn with_plugins(
+        flavor: RouterFlavor,
+        plugins: impl IntoIterator<Item = Subschema>,
+        entities: impl IntoIterator<Item = Schema>,
+    ) -> Self {
+        let mut catalog = Self::new(flavor);
+        catalog.schemas.extend(entities);
+        catalog.plugins = plugins
+            .into_iter()
+            .map(|plugin| (plugin.name, plugin))
+            .collect();
+        catalog
     }
 
     /// All entities; one that points at another comes after it.
@@ -97,13 +115,14 @@ impl Catalog {
     }
 }
 
-/// Knows the entities and the vaults; plugins are declared elsewhere.
+/// Knows the entities, the vaults, and the plugins that it was made with.
 impl Subschemas for Catalog {
     fn find(&self, entity: &str, choice: &str) -> Option<&Subschema> {
-        if entity != "vaults" {
-            return None;
+        match entity {
+            "vaults" => self.vaults.iter().find(|vault| vault.name == choice),
+            "plugins" => self.plugins.get(choice),
+            _ => None,
         }
-        self.vaults.iter().find(|vault| vault.name == choice)
     }
 
     fn entity(&self, name: &str) -> Option<&Schema> {
@@ -111,7 +130,7 @@ impl Subschemas for Catalog {
     }
 }
 
-/// The declarations for a router flavour.
+/// The declarations of the core entities for a router flavour.
 pub fn for_flavor(flavor: RouterFlavor) -> &'static Catalog {
     static TRADITIONAL: LazyLock<Catalog> =
         LazyLock::new(|| Catalog::new(RouterFlavor::Traditional));
@@ -126,12 +145,12 @@ pub fn for_flavor(flavor: RouterFlavor) -> &'static Catalog {
     }
 }
 
-/// All entities for the default router flavour.
+/// The core entities for the default router flavour.
 pub fn all() -> &'static [Schema] {
     for_flavor(RouterFlavor::default()).all()
 }
 
-/// An entity by its name, for the default router flavour.
+/// A core entity by its name, for the default router flavour.
 pub fn get(name: &str) -> Option<&'static Schema> {
     for_flavor(RouterFlavor::default()).get(name)
 }

@@ -155,6 +155,8 @@ pub struct Needs {
     pub request_body: bool,
     /// `body_filter` changes how long the answer's body is, so that its length cannot be told in advance.
     pub changes_length: bool,
+    /// `log` looks at the head of the answer.
+    pub answer_head: bool,
 }
 
 impl Needs {
@@ -164,6 +166,7 @@ impl Needs {
             phases: Phases::of(phases),
             request_body: false,
             changes_length: false,
+            answer_head: false,
         }
     }
 
@@ -173,6 +176,7 @@ impl Needs {
             phases: self.phases.union(other.phases),
             request_body: self.request_body || other.request_body,
             changes_length: self.changes_length || other.changes_length,
+            answer_head: self.answer_head || other.answer_head,
         }
     }
 }

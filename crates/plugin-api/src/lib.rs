@@ -6,8 +6,12 @@
 //!
 //! Heads are the HTTP engine's own ([`RequestHead`], [`ResponseHead`]): nothing is copied for a plugin that only looks.
 
+mod arguments;
+mod body_arguments;
 mod consumer;
+mod declaration;
 mod exchange;
+pub mod fields;
 mod handler;
 mod reply;
 mod services;
@@ -18,9 +22,13 @@ pub mod testing;
 use std::sync::Arc;
 
 use schema::Record;
+use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+pub use arguments::{Argument, arguments, push_argument, without_argument};
+pub use body_arguments::{BodyArguments, Part};
 pub use consumer::{Consumer, Credential};
+pub use declaration::{BUNDLED_VERSION, Declaration, Plugin};
 pub use exchange::{
     Connection as ClientConnection, Entity, Exchange, HeaderEdit, LogEdit, LogMode, Matched, Tls,
     Upstream, Work,
@@ -45,6 +53,17 @@ pub struct Configured<'a> {
     pub consumer: Option<Uuid>,
     /// The configuration, valid by the declaration, with its defaults, references to secrets resolved.
     pub config: &'a Record,
+}
+
+impl Configured<'_> {
+    /// The configuration as a type of the plugin's.
+    ///
+    /// # Errors
+    /// When the type does not fit the declaration.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        T::deserialize(self.config)
+            .map_err(|error| Failure::new(format!("the configuration cannot be read: {error}")))
+    }
 }
 
 /// Makes a handler of a record.

@@ -9,7 +9,7 @@ use http1::ResponseHead;
 #[derive(Debug)]
 pub struct Summary<'a> {
     pub status: u16,
-    /// The head that the client got; `None` if it got none.
+    /// The head that the client got; `None` if it got none, or if no handler needs it.
     pub head: Option<&'a ResponseHead>,
     /// Who made the answer.
     pub source: Source,

@@ -19,7 +19,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("http1", &["stdx"]),
     // Contracts.
     ("store", &["stdx", "schema", "entities"]),
-    ("plugin-api", &["stdx", "schema", "http1", "router"]),
+    (
+        "plugin-api",
+        &["stdx", "schema", "entities", "http1", "router"],
+    ),
     // Siblings that never import each other.
     ("store-sqlite", &["stdx", "schema", "entities", "store"]),
     ("store-postgres", &["stdx", "schema", "entities", "store"]),
@@ -27,6 +30,28 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "store-declarative",
         &["stdx", "schema", "entities", "store"],
     ),
+    // Families of plugins, which never import each other.
+    (
+        "plugins-auth",
+        &["stdx", "schema", "entities", "plugin-api"],
+    ),
+    (
+        "plugins-traffic",
+        &["stdx", "schema", "entities", "plugin-api"],
+    ),
+    (
+        "plugins-transform",
+        &["stdx", "schema", "entities", "plugin-api"],
+    ),
+    (
+        "plugins-observe",
+        &["stdx", "schema", "entities", "plugin-api"],
+    ),
+    (
+        "plugins-serverless",
+        &["stdx", "schema", "entities", "plugin-api"],
+    ),
+    ("plugins-ai", &["stdx", "schema", "entities", "plugin-api"]),
     // Runtime.
     ("cluster", &["stdx", "schema", "entities", "store"]),
     ("health", &["stdx", "balancer", "net"]),
@@ -78,7 +103,21 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     // Assembly.
-    ("plugins", &["stdx", "schema", "entities", "plugin-api"]),
+    (
+        "plugins",
+        &[
+            "stdx",
+            "schema",
+            "entities",
+            "plugin-api",
+            "plugins-auth",
+            "plugins-traffic",
+            "plugins-transform",
+            "plugins-observe",
+            "plugins-serverless",
+            "plugins-ai",
+        ],
+    ),
     (
         "node",
         &[
@@ -119,6 +158,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     // Tools.
     ("fleet", &[]),
+    ("drill", &["fleet"]),
     ("fuzzing", &["*"]),
     ("testing", &["*"]),
     ("xtask", &["fleet"]),

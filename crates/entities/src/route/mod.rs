@@ -102,7 +102,10 @@ fn matching_fields(schema: Schema, flavor: RouterFlavor) -> Schema {
         .field_as("sources", sources())
         .field_as("destinations", destinations())
         .field_as("methods", methods())
-        .field_as("hosts", hosts())
+        .field_as(
+            "hosts",
+            fields::hosts("The hosts of the requests; the first or last label may be a wildcard."),
+        )
         .field_as("paths", paths(flavor))
         .field_as("headers", headers())
         .field_as(
@@ -149,28 +152,6 @@ fn methods() -> Field {
     Field::set(
         "The methods of the requests.",
         Field::string("").matches("^%u+$"),
-    )
-}
-
-fn hosts() -> Field {
-    let host = Field::string("")
-        .match_all(&[(
-            "^[^*]*%*?[^*]*$",
-            "invalid wildcard: must have at most one wildcard",
-        )])
-        .match_any(
-            &["^%*%.", "%.%*$", "^[^*]*$"],
-            Some("invalid wildcard: must be placed at leftmost or rightmost label"),
-        )
-        .custom(|value| {
-            let name = fields::text(value).replace('*', "abc");
-            crate::address::Address::parse(&name)
-                .map(drop)
-                .map_err(|error| error.to_string())
-        });
-    Field::array(
-        "The hosts of the requests; the first or last label may be a wildcard.",
-        host,
     )
 }
 
@@ -310,7 +291,7 @@ fn stream(flavor: RouterFlavor) -> Subschema {
         .field_as(
             "hosts",
             forbidden(
-                hosts(),
+                fields::hosts(""),
                 "cannot set 'hosts' when 'protocols' is 'tcp', 'tls', 'tls_passthrough' or 'udp'",
             ),
         )

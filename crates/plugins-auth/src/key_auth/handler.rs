@@ -1,0 +1,172 @@
+//! Looks for a key in header, query and body, and for whom it stands.
+
+use std::sync::Arc;
+
+use plugin_api::{
+    BodyArguments, By, Configured, Exchange, Failure, Handler, Method, Needs, Phase, Services,
+    Step, arguments, without_argument,
+};
+use serde::Deserialize;
+
+use crate::identity::{self, Denied};
+
+#[derive(Deserialize)]
+struct Config {
+    key_names: Vec<String>,
+    key_in_header: bool,
+    key_in_query: bool,
+    key_in_body: bool,
+    hide_credentials: bool,
+    run_on_preflight: bool,
+    anonymous: Option<String>,
+    realm: Option<String>,
+}
+
+struct KeyAuth {
+    config: Config,
+    /// The value of `WWW-Authenticate`.
+    challenge: String,
+    services: Services,
+}
+
+pub(crate) fn build(
+    record: &Configured<'_>,
+    services: &Services,
+) -> Result<Arc<dyn Handler>, Failure> {
+    let config: Config = record.read()?;
+    let challenge = match &config.realm {
+        Some(realm) => format!("Key realm=\"{realm}\""),
+        None => "Key".to_owned(),
+    };
+    Ok(Arc::new(KeyAuth {
+        config,
+        challenge,
+        services: services.clone(),
+    }))
+}
+
+impl Handler for KeyAuth {
+    fn needs(&self) -> Needs {
+        Needs {
+            request_body: self.config.key_in_body,
+            ..Needs::phases(&[Phase::Access])
+        }
+    }
+
+    fn access<'a>(&'a self, exchange: &'a mut Exchange<'_>) -> Step<'a> {
+        let anonymous = self.config.anonymous.as_deref();
+        let preflight = *exchange.head.method() == Method::Options;
+        if (preflight && !self.config.run_on_preflight) || identity::is_settled(exchange, anonymous)
+        {
+            return Step::next();
+        }
+        Step::later(async move {
+            let outcome = self.authenticate(exchange).await;
+            identity::conclude(exchange, &self.services, anonymous, outcome).await
+        })
+    }
+}
+
+/// What was found under one name.
+enum Found {
+    Nothing,
+    One(String),
+    Several,
+}
+
+impl KeyAuth {
+    async fn authenticate(&self, exchange: &mut Exchange<'_>) -> Result<(), Denied> {
+        let key = self.take_key(exchange)?;
+        let records = &self.services.records;
+        let by_key = By::Unique("key", &key);
+        let found = records.find("keyauth_credentials", by_key).get().await?;
+        let refused = || identity::unauthorized("Unauthorized", &self.challenge);
+        let record = found.ok_or_else(refused)?;
+        let consumer = identity::consumer_of(&self.services, &record).await?;
+        let credential = identity::credential(record, "id").ok_or_else(refused)?;
+        identity::identify(exchange, Some(consumer), Some(credential))?;
+        Ok(())
+    }
+
+    /// The key of the request, taken out of it if it is not for the upstream.
+    fn take_key(&self, exchange: &mut Exchange<'_>) -> Result<String, Denied> {
+        let none = || identity::unauthorized("No API key found in request", &self.challenge);
+        let mut body = None;
+        for name in &self.config.key_names {
+            match self.find(exchange, name, &mut body) {
+                Found::Nothing => {}
+                Found::Several => {
+                    let message = "Duplicate API key found";
+                    return Err(identity::unauthorized(message, &self.challenge));
+                }
+                Found::One(key) => {
+                    if self.config.hide_credentials {
+                        self.hide(exchange, name, body)?;
+                    }
+                    return if key.is_empty() { Err(none()) } else { Ok(key) };
+                }
+            }
+        }
+        Err(none())
+    }
+
+    fn find(
+        &self,
+        exchange: &Exchange<'_>,
+        name: &str,
+        body: &mut Option<Option<BodyArguments>>,
+    ) -> Found {
+        let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+        if self.config.key_in_header {
+            let values = exchange.head.headers.get_all(name).map(text);
+            let found = Found::of(values);
+            if !matches!(found, Found::Nothing) {
+                return found;
+            }
+        }
+        if self.config.key_in_query {
+            let given = arguments(exchange.head.query().unwrap_or_default());
+            let values = given.filter(|argument| *argument.name == *name.as_bytes());
+            let found = Found::of(values.filter_map(|argument| Some(text(&argument.value?))));
+            if !matches!(found, Found::Nothing) {
+                return found;
+            }
+        }
+        if self.config.key_in_body {
+            let parsed = body.get_or_insert_with(|| BodyArguments::of(exchange));
+            if let Some(parsed) = parsed {
+                return Found::of(parsed.texts(name).into_iter());
+            }
+        }
+        Found::Nothing
+    }
+
+    fn hide(
+        &self,
+        exchange: &mut Exchange<'_>,
+        name: &str,
+        body: Option<Option<BodyArguments>>,
+    ) -> Result<(), Denied> {
+        exchange.head.headers.remove(name);
+        let query = without_argument(exchange.query(), name.as_bytes());
+        exchange.set_query(&query);
+        if self.config.key_in_body {
+            let parsed = body.unwrap_or_else(|| BodyArguments::of(exchange));
+            if let Some(mut parsed) = parsed {
+                parsed.remove(name);
+                parsed.write_to(exchange)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Found {
+    fn of(mut values: impl Iterator<Item = String>) -> Self {
+        match (values.next(), values.next()) {
+            (None, _) => Self::Nothing,
+            (Some(one), None) => Self::One(one),
+            (Some(_), Some(_)) => Self::Several,
+        }
+    }
+}

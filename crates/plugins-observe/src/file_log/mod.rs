@@ -1,0 +1,57 @@
+//! file-log: Writes a log entry for each request to a file.
+
+use plugin_api::{BUNDLED_VERSION, Declaration, Phase, Phases, Plugin, fields};
+use schema::{Field, Subschema};
+
+/// What the plugin is.
+pub const DECLARATION: Declaration = Declaration {
+    name: "file-log",
+    description: "Writes a log entry for each request to a file.",
+    version: BUNDLED_VERSION,
+    priority: 9,
+    phases: Phases::of(&[Phase::Log]),
+    schema,
+    entities: &[],
+};
+
+/// The row of the table.
+pub const PLUGIN: Plugin = Plugin::declared(&DECLARATION);
+
+fn schema() -> Subschema {
+    Subschema::new("file-log")
+        .field_as("protocols", fields::any_protocols())
+        .field_as("config", config())
+}
+
+fn config() -> Field {
+    Field::record(
+        "The settings of the plugin.",
+        vec![
+            (
+                "path",
+                Field::string("The file that entries are appended to; made if it is not there.")
+                    .required()
+                    .matches("^[^*&%%\\`]+$")
+                    .error("not a valid filename"),
+            ),
+            (
+                "reopen",
+                Field::boolean(
+                    "Whether the file is opened anew for each entry, so that it can \
+                     be rotated.",
+                )
+                .required()
+                .default(false),
+            ),
+            (
+                "custom_fields_by_lua",
+                Field::map(
+                    "Lua code by the name of the log field that it computes.",
+                    Field::string("").len_min(1),
+                    Field::string("").len_min(1),
+                ),
+            ),
+        ],
+    )
+    .required()
+}

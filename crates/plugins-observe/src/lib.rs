@@ -1,0 +1,13 @@
+//! Plugins that tell what happened: logs, metrics and traces. One folder each.
+
+pub mod datadog;
+pub mod file_log;
+pub mod http_log;
+pub mod loggly;
+pub mod opentelemetry;
+pub mod prometheus;
+pub mod statsd;
+pub mod syslog;
+pub mod tcp_log;
+pub mod udp_log;
+pub mod zipkin;

@@ -1,0 +1,68 @@
+//! tcp-log: Sends log entries over TCP.
+
+use plugin_api::{BUNDLED_VERSION, Declaration, Phase, Phases, Plugin, fields};
+use schema::{Field, Subschema};
+
+/// What the plugin is.
+pub const DECLARATION: Declaration = Declaration {
+    name: "tcp-log",
+    description: "Sends log entries over TCP.",
+    version: BUNDLED_VERSION,
+    priority: 7,
+    phases: Phases::of(&[Phase::Log]),
+    schema,
+    entities: &[],
+};
+
+/// The row of the table.
+pub const PLUGIN: Plugin = Plugin::declared(&DECLARATION);
+
+fn schema() -> Subschema {
+    Subschema::new("tcp-log")
+        .field_as("protocols", fields::any_protocols())
+        .field_as("config", config())
+}
+
+fn config() -> Field {
+    Field::record(
+        "The settings of the plugin.",
+        vec![
+            (
+                "host",
+                fields::host("The host that entries are sent to.").required(),
+            ),
+            (
+                "port",
+                fields::port("The port that entries are sent to.").required(),
+            ),
+            (
+                "timeout",
+                Field::number("How long sending may take, in milliseconds.").default(10000),
+            ),
+            (
+                "keepalive",
+                Field::number("How long an idle connection is kept, in milliseconds.")
+                    .default(60000),
+            ),
+            (
+                "tls",
+                Field::boolean("Whether entries are sent over TLS.")
+                    .required()
+                    .default(false),
+            ),
+            (
+                "tls_sni",
+                Field::string("The name that is asked for in the TLS handshake."),
+            ),
+            (
+                "custom_fields_by_lua",
+                Field::map(
+                    "Lua code by the name of the log field that it computes.",
+                    Field::string("").len_min(1),
+                    Field::string("").len_min(1),
+                ),
+            ),
+        ],
+    )
+    .required()
+}

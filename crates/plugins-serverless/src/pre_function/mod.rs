@@ -1,0 +1,46 @@
+//! pre-function: Runs Lua functions before the other plugins.
+
+use plugin_api::{BUNDLED_VERSION, Declaration, Phase, Phases, Plugin, fields};
+use schema::{Check, Field, Subschema};
+
+use crate::functions;
+
+/// What the plugin is.
+pub const DECLARATION: Declaration = Declaration {
+    name: "pre-function",
+    description: "Runs Lua functions before the other plugins.",
+    version: BUNDLED_VERSION,
+    priority: 1_000_000,
+    phases: Phases::of(&[
+        Phase::Certificate,
+        Phase::Rewrite,
+        Phase::Access,
+        Phase::HeaderFilter,
+        Phase::BodyFilter,
+        Phase::Log,
+    ]),
+    schema,
+    entities: &[],
+};
+
+/// The row of the table.
+pub const PLUGIN: Plugin = Plugin::declared(&DECLARATION);
+
+fn schema() -> Subschema {
+    Subschema::new("pre-function")
+        .field_as("consumer", fields::no_consumer())
+        .field_as("protocols", fields::any_protocols())
+        .field_as("config", config())
+        .check(Check::at_least_one_of(&[
+            "config.certificate",
+            "config.rewrite",
+            "config.access",
+            "config.header_filter",
+            "config.body_filter",
+            "config.log",
+        ]))
+}
+
+fn config() -> Field {
+    functions::config()
+}
