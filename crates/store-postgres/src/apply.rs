@@ -1,18 +1,21 @@
 //! Commits: mutations in one transaction, and what the database's refusals mean.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use deadpool_postgres::{ClientWrapper, Transaction};
-use schema::Record;
+use schema::{OnDelete, Record};
 use store::{Error, Mutation, Version, catalog};
 use tokio_postgres::error::{DbError, SqlState};
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use crate::cell::{Cell, Micros};
+use crate::cluster_events::{Change, Messages};
 use crate::failure::Failure;
 use crate::log;
 use crate::pool::Work;
-use crate::table::{TTL, Table, Tables, WORKSPACE};
+use crate::table::{TTL, Table, Tables, WORKSPACE, quoted};
 
 /// Mutations that are written in the time of a short piece of work, also by a slow server.
 const MUTATIONS_AT_ONCE: usize = 500;
@@ -37,7 +40,8 @@ impl Work for Commit<'_> {
     async fn run(&self, client: &mut ClientWrapper) -> Result<Version, Failure> {
         let transaction = client.transaction().await?;
         let mut refused = None;
-        match self.apply_all(&transaction).await {
+        let mut messages = Messages::default();
+        match self.apply_all(&transaction, &mut messages).await {
             Ok(()) => {}
             Err(Refusal::Failure(failure)) => {
                 transaction.rollback().await?;
@@ -52,10 +56,7 @@ impl Work for Commit<'_> {
             transaction.rollback().await?;
             return Err(explain(client, self.tables, mutation, error).await);
         }
-        let version = log::close(&transaction, self.change_log).await?;
-        let committed = transaction.commit().await;
-        committed.map_err(|error| Failure::from(error).in_doubt())?;
-        Ok(version)
+        log::close(transaction, messages, self.change_log).await
     }
 }
 
@@ -85,19 +86,24 @@ impl From<tokio_postgres::Error> for Refusal<'_> {
 }
 
 impl Commit<'_> {
-    async fn apply_all(&self, transaction: &Transaction<'_>) -> Result<(), Refusal<'_>> {
+    async fn apply_all(
+        &self,
+        transaction: &Transaction<'_>,
+        messages: &mut Messages,
+    ) -> Result<(), Refusal<'_>> {
         let placed = |mutation: &Mutation<'_>| mutation.schema().workspaceable;
         let workspace = match self.mutations.iter().any(placed) {
             true => Some(default_workspace(transaction).await?),
             false => None,
         };
         for mutation in self.mutations {
-            let table = self.tables.of(mutation.schema())?;
-            let writer = Writer {
+            let mut writer = Writer {
                 transaction,
-                table,
+                tables: self.tables,
+                table: self.tables.of(mutation.schema())?,
                 workspace,
                 now: self.now,
+                messages,
             };
             writer.apply(mutation).await?;
         }
@@ -117,54 +123,124 @@ pub(crate) async fn default_workspace(transaction: &Transaction<'_>) -> Result<U
 /// Writes to one table.
 struct Writer<'a> {
     transaction: &'a Transaction<'a>,
+    tables: &'a Tables,
     table: &'a Table,
     workspace: Option<Uuid>,
     now: Micros,
+    messages: &'a mut Messages,
 }
 
-impl Writer<'_> {
-    async fn apply<'m>(&self, mutation: &'m Mutation<'m>) -> Result<(), Refusal<'m>> {
-        let name = self.table.name();
+impl<'a> Writer<'a> {
+    async fn apply<'m>(&mut self, mutation: &'m Mutation<'m>) -> Result<(), Refusal<'m>> {
         let refused = |error| Refusal::Statement(mutation, error);
         match mutation {
             Mutation::Insert(_, record) => {
                 self.forget_expired().await?;
                 let sql = &self.table.insert;
                 self.write(sql, record).await?.map_err(refused)?;
+                self.tell(self.table, None, Some(record));
             }
             Mutation::Upsert(_, record) => {
                 self.forget_expired().await?;
+                let before = self.lock(record).await?;
                 let sql = &self.table.upsert;
                 self.write(sql, record).await?.map_err(refused)?;
+                self.tell(self.table, before.as_ref(), Some(record));
             }
             Mutation::Update(_, record) => {
                 self.forget_expired().await?;
+                let before = self.lock(record).await?.ok_or(Error::NotFound)?;
                 self.update(record).await?.map_err(refused)?;
+                self.tell(self.table, Some(&before), Some(record));
             }
             Mutation::Replace { stored, record, .. } => {
-                let current = self.lock(record).await?.ok_or(Error::NotFound)?;
-                if !same(self.table, &current, stored) {
+                let before = self.lock(record).await?.ok_or(Error::NotFound)?;
+                if !same(self.table, &before, stored) {
                     return Err(Error::Conflict.into());
                 }
                 self.forget_expired().await?;
                 self.update(record).await?.map_err(refused)?;
+                self.tell(self.table, Some(&before), Some(record));
             }
             Mutation::Delete(_, id) => {
-                let sql = format!("DELETE FROM {name} WHERE \"id\" = $1");
-                let statement = self.transaction.prepare_cached(&sql).await?;
-                let deleted = self.transaction.execute(&statement, &[id]).await;
+                let doomed = self.doomed("\"id\" = $1", &[id]).await?;
+                let deleted = self.delete("\"id\" = $1", &[id]).await?;
                 deleted.map_err(refused)?;
+                self.tell_deleted(doomed);
             }
             Mutation::Truncate(_) => {
-                let mut sql = format!("DELETE FROM {name}");
-                if self.table.schema.workspaceable {
-                    sql.push_str(&format!(" WHERE \"ws_id\" = {WORKSPACE}"));
-                }
-                let deleted = self.transaction.execute(&sql, &[]).await;
+                let condition = match self.table.schema.workspaceable {
+                    true => format!("\"ws_id\" = {WORKSPACE}"),
+                    false => "true".to_owned(),
+                };
+                let doomed = self.doomed(&condition, &[]).await?;
+                let deleted = self.delete(&condition, &[]).await?;
                 deleted.map_err(refused)?;
+                self.tell_deleted(doomed);
             }
         }
         Ok(())
+    }
+
+    fn tell(&mut self, table: &Table, before: Option<&Record>, after: Option<&Record>) {
+        let workspace = self.workspace.filter(|_| table.schema.workspaceable);
+        let change = Change { before, after };
+        self.messages.add(table.schema, workspace, change);
+    }
+
+    fn tell_deleted(&mut self, doomed: Vec<(&Table, Vec<Record>)>) {
+        for (table, records) in doomed {
+            for record in &records {
+                self.tell(table, Some(record), None);
+            }
+        }
+    }
+
+    async fn delete(
+        &self,
+        condition: &str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<Result<u64, tokio_postgres::Error>, Failure> {
+        let sql = format!("DELETE FROM {} WHERE {condition}", self.table.name());
+        let statement = self.transaction.prepare_cached(&sql).await?;
+        Ok(self.transaction.execute(&statement, values).await)
+    }
+
+    /// The records that go when those of a condition are deleted, by table; nobody else can add to them until the end.
+    async fn doomed(
+        &self,
+        condition: &str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<(&'a Table, Vec<Record>)>, Failure> {
+        let mut seen = HashSet::new();
+        let mut found = vec![(
+            self.table,
+            self.lock_all(self.table, condition, values).await?,
+        )];
+        let mut next = 0;
+        while let Some((table, records)) = found.get_mut(next) {
+            let entity = table.schema.name;
+            let mut ids = Vec::with_capacity(records.len());
+            records.retain(|record| {
+                let id = id_of(record);
+                let new = id.is_some_and(|id| seen.insert((entity, id)));
+                ids.extend(id.filter(|_| new));
+                new
+            });
+            if !ids.is_empty() {
+                for child in self.tables.catalog.children(entity) {
+                    if child.on_delete == OnDelete::Cascade {
+                        let table = self.tables.of(child.schema)?;
+                        let column = quoted(&table.column_of(child.field)?.name);
+                        let condition = format!("{column} = ANY ($1)");
+                        let records = self.lock_all(table, &condition, &[&ids]).await?;
+                        found.push((table, records));
+                    }
+                }
+            }
+            next += 1;
+        }
+        Ok(found)
     }
 
     /// Runs one of the table's statements; the inner error is the server's answer to it.
@@ -194,19 +270,29 @@ impl Writer<'_> {
 
     /// The record with the id of another, expired or not, which nobody else can change until the end.
     async fn lock(&self, record: &Record) -> Result<Option<Record>, Failure> {
-        let id = record.get("id").and_then(|id| id.as_str());
-        let Some(id) = id.and_then(|id| Uuid::parse_str(id).ok()) else {
+        let Some(id) = id_of(record) else {
             return Ok(None);
         };
+        let mut found = self.lock_all(self.table, "\"id\" = $1", &[&id]).await?;
+        Ok(found.pop())
+    }
+
+    /// The records of a condition, expired or not, which nobody else can change until the end.
+    async fn lock_all(
+        &self,
+        table: &Table,
+        condition: &str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Record>, Failure> {
         let sql = format!(
-            "SELECT {} FROM {} WHERE \"id\" = $1 FOR UPDATE",
-            self.table.column_list,
-            self.table.name()
+            "SELECT {} FROM {} WHERE {condition} ORDER BY \"id\" FOR UPDATE",
+            table.column_list,
+            table.name()
         );
         let statement = self.transaction.prepare_cached(&sql).await?;
-        let row = self.transaction.query_opt(&statement, &[&id]).await?;
-        let record = row.map(|row| self.table.decode(&row, self.now));
-        Ok(record.transpose()?)
+        let rows = self.transaction.query(&statement, values).await?;
+        let records = rows.iter().map(|row| table.decode(row, self.now));
+        Ok(records.collect::<Result<_, _>>()?)
     }
 
     /// Removes rows that expired, so that they no longer hold their unique values.
@@ -222,12 +308,19 @@ impl Writer<'_> {
 }
 
 /// Removes rows that expired before the time given, but for those that somebody else is working on.
-pub(crate) fn forget_expired(table: &Table) -> String {
+///
+/// They have expired by the clock of the database as well, so that a node whose clock is wrong does no harm.
+fn forget_expired(table: &Table) -> String {
     let name = table.name();
     format!(
-        "DELETE FROM {name} WHERE \"id\" IN (SELECT \"id\" FROM {name} WHERE \"{TTL}\" <= $1 \
+        "DELETE FROM {name} WHERE \"id\" IN (SELECT \"id\" FROM {name} \
+         WHERE \"{TTL}\" <= least($1, now()) \
          ORDER BY \"{TTL}\" LIMIT 1000 FOR UPDATE SKIP LOCKED)"
     )
+}
+
+fn id_of(record: &Record) -> Option<Uuid> {
+    Uuid::parse_str(record.get("id")?.as_str()?).ok()
 }
 
 /// Whether two records say the same, where an absent field is as good as `null` and the time to live does not count.
@@ -297,9 +390,7 @@ async fn explain_clash(
         }
     }
     if fields == ["id"] {
-        let id = record.get("id").and_then(|id| id.as_str());
-        let id = id.and_then(|id| Uuid::parse_str(id).ok());
-        return Ok(id.map(|id| Error::PrimaryKeyViolation { id }));
+        return Ok(id_of(record).map(|id| Error::PrimaryKeyViolation { id }));
     }
     let value = |field: &str| record.get(field).cloned().unwrap_or_default();
     let fields = fields

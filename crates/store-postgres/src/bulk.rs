@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::Shared;
 use crate::apply::default_workspace;
 use crate::cell::Micros;
+use crate::cluster_events::{Change, Messages};
 use crate::failure::Failure;
 use crate::log::{self, Newest};
 use crate::pool::{Dedicated, Query};
@@ -21,6 +22,9 @@ use crate::table::{Table, WORKSPACE};
 
 /// Statements that are on their way at the same time.
 const PIPELINE: usize = 128;
+
+/// Rows that are fetched at a time.
+const ROWS: i32 = 1000;
 
 /// A page of records takes longer than what a request needs, and whoever takes it may have to wait for a disk.
 const PATIENCE: u32 = 24;
@@ -105,22 +109,57 @@ async fn replace(
         transaction.batch_execute(&lock).await?;
     }
     let workspace = default_workspace(&transaction).await?;
+    let now = shared.now();
+    let mut messages = Messages::default();
     for table in tables.iter().rev() {
+        tell_of_deletion(&transaction, table, workspace, now, &mut messages).await?;
         let mut sql = format!("DELETE FROM {}", table.name());
         if table.schema.workspaceable {
             sql.push_str(&format!(" WHERE \"ws_id\" = {WORKSPACE}"));
         }
         transaction.execute(&sql, &[]).await?;
     }
-    let now = shared.now();
     while let Some((schema, records)) = source.next().await? {
         let table = shared.tables.of(schema)?;
         insert(&transaction, table, &records, workspace, now).await?;
+        let workspace = Some(workspace).filter(|_| schema.workspaceable);
+        for record in &records {
+            let change = Change {
+                before: None,
+                after: Some(record),
+            };
+            messages.add(schema, workspace, change);
+        }
     }
-    let version = log::close(&transaction, shared.options.change_log).await?;
-    let committed = transaction.commit().await;
-    committed.map_err(|error| Failure::from(error).in_doubt())?;
-    Ok(version)
+    log::close(transaction, messages, shared.options.change_log).await
+}
+
+/// Adds what Kong's nodes have to forget when a table is emptied.
+async fn tell_of_deletion(
+    transaction: &Transaction<'_>,
+    table: &Table,
+    workspace: Uuid,
+    now: Micros,
+    messages: &mut Messages,
+) -> Result<(), Failure> {
+    let sql = format!("SELECT {} FROM {}", table.column_list, table.name());
+    let statement = transaction.prepare_cached(&sql).await?;
+    let portal = transaction.bind(&statement, &[]).await?;
+    let workspace = Some(workspace).filter(|_| table.schema.workspaceable);
+    loop {
+        let rows = transaction.query_portal(&portal, ROWS).await?;
+        for row in &rows {
+            let record = table.decode(row, now)?;
+            let change = Change {
+                before: Some(&record),
+                after: None,
+            };
+            messages.add(table.schema, workspace, change);
+        }
+        if rows.is_empty() {
+            return Ok(());
+        }
+    }
 }
 
 /// Perf: the statements of a batch are sent without waiting for each other's answer.

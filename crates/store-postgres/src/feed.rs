@@ -1,6 +1,7 @@
 //! The task that notices changes: it listens for notifications, and asks from time to time in case one got lost.
 //!
-//! The same task looks after the database: expired rows, the length of the change log, idle connections.
+//! The same task looks after the database: that the change log follows everything, and, on one node of all, expired
+//! rows and the length of the log.
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -8,18 +9,20 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use deadpool_postgres::ClientWrapper;
 use stdx::SeededRandom;
-use store::{Error, Version};
+use store::Error;
 
 use crate::Shared;
 use crate::cell::{Cell, Micros};
+use crate::cluster_events;
 use crate::failure::Failure;
 use crate::line::Line;
-use crate::log::{self, Trim};
+use crate::log::{self, Place, Trim};
+use crate::migrations::IsComplete;
 use crate::pool::Query;
 use crate::table::{TTL, quoted};
 
 /// The first pause after the connection was lost, and the longest.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 
 /// How often the database is looked after.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
@@ -51,26 +54,24 @@ pub(crate) async fn run(shared: Weak<Shared>) {
 
 /// Follows the database until that fails; `None` means that the store is gone.
 async fn follow(shared: &Weak<Shared>) -> Option<Error> {
-    let line = {
+    let mut follower = {
         let shared = shared.upgrade()?;
-        match open(&shared).await {
-            Ok(line) => line,
+        match Follower::start(&shared).await {
+            Ok(follower) => follower,
             Err(error) => return Some(error),
         }
     };
     tracing::debug!("following the changes of the database");
-    let mut looked_after: Option<Instant> = None;
     let error = loop {
         let (heard, poll) = {
             let shared = shared.upgrade()?;
-            if let Err(error) = look(&shared, &line).await {
+            if let Err(error) = follower.look(&shared).await {
                 break error;
             }
-            if looked_after.is_none_or(|at| at.elapsed() > HOUSEKEEPING) {
-                looked_after = Some(Instant::now());
-                look_after(&shared).await;
-            }
             shared.pool.close_idle();
+            if let Some(replica) = &shared.replica {
+                replica.close_idle();
+            }
             (Arc::clone(&shared.heard), shared.options.poll)
         };
         // A notification or the end of the connection; the pause is the fall-back.
@@ -80,43 +81,95 @@ async fn follow(shared: &Weak<Shared>) -> Option<Error> {
     Some(error)
 }
 
-async fn open(shared: &Arc<Shared>) -> Result<Arc<Line>, Error> {
-    shared.prepared().await?;
-    let line = Arc::new(Line::open(shared).await?);
-    *shared.line.lock() = Some(Arc::clone(&line));
-    Ok(line)
+/// What is known while one connection lasts.
+struct Follower {
+    line: Arc<Line>,
+    /// When the newest event of Kong's was written that has been heeded.
+    kong: Micros,
+    /// When the database was looked after, or somebody else was found to do it.
+    looked_after: Option<Instant>,
 }
 
-/// Asks for the newest version and tells it to whoever waits.
-async fn look(shared: &Shared, line: &Line) -> Result<(), Error> {
-    let asked = line.ask(&log::Newest, shared.options.timeout).await;
-    let version = asked.map_err(Failure::into_error)?;
-    shared
-        .newest
-        .send_if_modified(|seen: &mut Option<Version>| {
-            if *seen > Some(version) {
+impl Follower {
+    async fn start(shared: &Shared) -> Result<Self, Error> {
+        shared.prepared().await?;
+        let line = Arc::new(Line::open(shared).await?);
+        *shared.line.lock() = Some(Arc::clone(&line));
+        let mut follower = Self {
+            line,
+            kong: Micros(0),
+            looked_after: None,
+        };
+        follower.kong = follower.ask(shared, &cluster_events::Now).await?;
+        follower.verify(shared).await?;
+        Ok(follower)
+    }
+
+    async fn ask<Q: Query>(&self, shared: &Shared, query: &Q) -> Result<Q::Output, Error> {
+        let asked = self.line.ask(query, shared.options.timeout).await;
+        asked.map_err(Failure::into_error)
+    }
+
+    /// Looks for whatever may have happened.
+    async fn look(&mut self, shared: &Shared) -> Result<(), Error> {
+        let end = self.ask(shared, &log::End).await?;
+        shared.newest.send_if_modified(|seen: &mut Option<Place>| {
+            if seen.is_some_and(|seen| seen.version > end.version) {
                 shared.heard.forget_roll();
             }
-            let moved = *seen != Some(version);
-            *seen = Some(version);
+            let moved = seen.is_none_or(|seen| end.differs(seen.version, seen.written));
+            *seen = Some(end);
             moved
         });
-    Ok(())
+        let by_kong = cluster_events::ByKong { after: self.kong };
+        if let Some(at) = self.ask(shared, &by_kong).await? {
+            self.kong = at;
+            self.verify(shared).await?;
+        }
+        let due = |at: Instant| at.elapsed() > HOUSEKEEPING;
+        if self.looked_after.is_none_or(due) {
+            self.looked_after = Some(Instant::now());
+            self.verify(shared).await?;
+            if self.ask(shared, &Lead).await? {
+                self.look_after(shared).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes sure that the change log still follows everything, such as after a dump without it was restored.
+    async fn verify(&self, shared: &Shared) -> Result<(), Error> {
+        if self.ask(shared, &IsComplete(&shared.tables)).await? {
+            return Ok(());
+        }
+        tracing::warn!("the change log did not follow all tables; adding what is missing");
+        shared.prepare().await
+    }
+
+    async fn look_after(&self, shared: &Shared) -> Result<(), Error> {
+        let keep = shared.options.change_log;
+        self.ask(shared, &Trim { keep }).await?;
+        let now = shared.now();
+        self.ask(shared, &RemoveExpired { now }).await
+    }
 }
 
-async fn look_after(shared: &Shared) {
-    let keep = shared.options.change_log;
-    let now = shared.now();
-    let done = match shared.pool.run(&Trim { keep }).await {
-        Ok(()) => shared.pool.run(&RemoveExpired { now }).await,
-        Err(error) => Err(error),
-    };
-    if let Err(error) = done {
-        tracing::warn!(%error, "the database could not be looked after");
+/// Becomes the one node that looks after the database, until its connection ends; `false` if another one is.
+struct Lead;
+
+#[async_trait]
+impl Query for Lead {
+    type Output = bool;
+
+    async fn run(&self, client: &ClientWrapper) -> Result<bool, Failure> {
+        let sql = "SELECT pg_try_advisory_lock(1936288867, hashtext(current_schema()))";
+        Ok(client.query_one(sql, &[]).await?.try_get(0)?)
     }
 }
 
 /// Removes expired rows from every table that has a time to live, Kong's own tables included.
+///
+/// They have expired by the clock of the database as well, so that a node whose clock is wrong does no harm.
 struct RemoveExpired {
     now: Micros,
 }
@@ -146,7 +199,7 @@ impl Query for RemoveExpired {
             let (table, column) = (quoted(&table), quoted(column));
             let sql = format!(
                 "DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT ctid FROM {table} \
-                 WHERE {column} <= $1 ORDER BY {column} LIMIT {BATCH} FOR UPDATE SKIP LOCKED))"
+                 WHERE {column} <= least($1, now()) ORDER BY {column} LIMIT {BATCH} FOR UPDATE SKIP LOCKED))"
             );
             while client.execute(&sql, &[&now]).await? == BATCH as u64 {}
         }

@@ -8,6 +8,7 @@
 mod apply;
 mod bulk;
 mod cell;
+mod cluster_events;
 mod digests;
 mod failure;
 mod feed;
@@ -18,6 +19,7 @@ mod options;
 mod peers;
 mod pool;
 mod read;
+mod replica;
 mod table;
 mod tls;
 
@@ -36,6 +38,7 @@ use store::{
 };
 use tokio::sync::{OnceCell, watch};
 use tokio::task::JoinHandle;
+use tokio_postgres::config::TargetSessionAttrs;
 use uuid::Uuid;
 
 pub use migrations::Migrations;
@@ -46,6 +49,7 @@ use crate::failure::Failure;
 use crate::line::{Heard, Line};
 use crate::log::Place;
 use crate::pool::{Pool, Query, Work};
+use crate::replica::Replica;
 use crate::table::Tables;
 
 /// How long adding the change log may take, another node that does so included.
@@ -60,7 +64,7 @@ const PLACES: usize = 64;
 /// The store of a cluster.
 pub struct PostgresStore {
     shared: Arc<Shared>,
-    newest: watch::Receiver<Option<Version>>,
+    newest: watch::Receiver<Option<Place>>,
     follower: JoinHandle<()>,
 }
 
@@ -69,8 +73,9 @@ struct Shared {
     options: Options,
     tables: Tables,
     pool: Pool,
-    /// The newest version as far as known; `None` until the database has answered.
-    newest: watch::Sender<Option<Version>>,
+    replica: Option<Replica>,
+    /// The end of the change log as far as known; `None` until the database has answered.
+    newest: watch::Sender<Option<Place>>,
     heard: Arc<Heard>,
     /// The connection that listens, while it is there.
     line: Mutex<Option<Arc<Line>>>,
@@ -91,7 +96,11 @@ impl PostgresStore {
     pub fn open(catalog: Catalog, options: Options) -> Result<Self, Error> {
         let (announce, newest) = watch::channel(None);
         let shared = Arc::new(Shared {
-            pool: Pool::new(&options)?,
+            pool: Pool::new(&options, TargetSessionAttrs::ReadWrite)?,
+            replica: match &options.replica {
+                Some(replica) => Some(Replica::new(replica)?),
+                None => None,
+            },
             tables: Tables::new(catalog),
             options,
             newest: announce,
@@ -122,21 +131,37 @@ impl Shared {
 
     /// Makes sure, once, that the change log follows all entities.
     async fn prepared(&self) -> Result<(), Error> {
-        let prepare = async || {
-            let migrations = Migrations::new(&self.options, self.tables.catalog.clone());
-            let limit = self.options.timeout.saturating_mul(2);
-            let status = pool::within(limit, migrations.status()).await?;
-            if !status.is_up_to_date() {
-                pool::within(INSTALLATION, migrations.up()).await?;
-            }
-            Ok(())
-        };
-        self.prepared.get_or_try_init(prepare).await.copied()
+        self.prepared
+            .get_or_try_init(|| self.prepare())
+            .await
+            .copied()
+    }
+
+    /// Makes sure that the change log follows all entities.
+    async fn prepare(&self) -> Result<(), Error> {
+        let migrations = Migrations::new(&self.options, self.tables.catalog.clone());
+        let limit = self.options.timeout.saturating_mul(2);
+        let status = pool::within(limit, migrations.status()).await?;
+        if !status.is_up_to_date() {
+            pool::within(INSTALLATION, migrations.up()).await?;
+        }
+        Ok(())
     }
 
     async fn run<W: Work>(&self, work: &W) -> Result<W::Output, Error> {
         self.prepared().await?;
         self.pool.run(work).await
+    }
+
+    /// Reads what may be a little old, but not older than what is known here.
+    async fn read<W: Work>(&self, work: &W) -> Result<W::Output, Error> {
+        let known = *self.newest.borrow();
+        if let (Some(replica), Some(end)) = (&self.replica, known)
+            && let Some(answer) = replica.read(work, end.version).await
+        {
+            return Ok(answer);
+        }
+        self.run(work).await
     }
 
     /// Asks over the connection that listens, so that a node with little to do needs no other one.
@@ -155,10 +180,11 @@ impl Shared {
 
     /// Tells whoever waits that this version is there.
     fn announce(&self, version: Version) {
-        self.newest.send_if_modified(|seen| {
-            let newer = *seen < Some(version);
+        self.newest.send_if_modified(|end| {
+            let newer = end.is_none_or(|end| end.version < version);
             if newer {
-                *seen = Some(version);
+                let written = None;
+                *end = Some(Place { version, written });
             }
             newer
         });
@@ -192,7 +218,7 @@ impl Store for PostgresStore {
             key,
             now: self.shared.now(),
         };
-        self.shared.run(&get).await
+        self.shared.read(&get).await
     }
 
     async fn get_many(&self, schema: &Schema, ids: &[Uuid]) -> Result<Vec<Record>, Error> {
@@ -212,7 +238,7 @@ impl Store for PostgresStore {
             request,
             now: self.shared.now(),
         };
-        self.shared.run(&page).await
+        self.shared.read(&page).await
     }
 
     async fn commit(&self, mutations: &[Mutation<'_>]) -> Result<Version, Error> {
@@ -238,11 +264,13 @@ impl Store for PostgresStore {
             request,
             now: self.shared.now(),
         };
-        self.shared.run(&tags).await
+        self.shared.read(&tags).await
     }
 
     async fn version(&self) -> Result<Version, Error> {
-        self.shared.ask(&log::Newest).await
+        let version = self.shared.ask(&log::Newest).await?;
+        self.shared.announce(version);
+        Ok(version)
     }
 
     async fn changes(&self, since: Version) -> Result<Changes, Error> {
@@ -256,10 +284,19 @@ impl Store for PostgresStore {
         Ok(changes)
     }
 
+    async fn mark(&self, version: Version) -> Result<Option<i64>, Error> {
+        let written = match self.shared.written(version) {
+            Some(written) => Some(written),
+            None => self.shared.ask(&log::Written(version)).await?,
+        };
+        Ok(written.map(|Micros(micros)| micros))
+    }
+
     async fn changed(&self, since: Version) {
+        let written = self.shared.written(since);
         let mut newest = self.newest.clone();
-        let other = |version: &Option<Version>| version.is_some_and(|version| version != since);
-        if newest.wait_for(other).await.is_err() {
+        let moved = |end: &Option<Place>| end.is_some_and(|end| end.differs(since, written));
+        if newest.wait_for(moved).await.is_err() {
             // The follower is gone, so nothing will be noticed any more.
             std::future::pending::<()>().await;
         }
@@ -298,7 +335,7 @@ impl Store for PostgresStore {
             now: self.shared.now(),
             step: self.shared.options.timeout.saturating_mul(2),
         };
-        self.shared.run(&read).await
+        self.shared.read(&read).await
     }
 
     fn peers(&self) -> Option<&dyn Peers> {

@@ -6,10 +6,12 @@
 
 use async_trait::async_trait;
 use deadpool_postgres::{ClientWrapper, Transaction};
+use futures_util::future::try_join3;
 use store::{Changes, Error, Event, EventKind, Version};
 use uuid::Uuid;
 
 use crate::cell::Micros;
+use crate::cluster_events::Messages;
 use crate::failure::Failure;
 use crate::pool::Query;
 
@@ -22,23 +24,32 @@ const NEWEST: &str = "SELECT coalesce(max(version), 0) FROM silverback_changes";
 /// Forgets everything up to a version.
 const TRIM: &str = "DELETE FROM silverback_changes WHERE version <= $1";
 
-/// Numbers the events of a transaction, shortens the log where it is twice as long as it has to be, and tells
-/// the version that the transaction makes; the commit has to follow at once.
-pub(crate) async fn close(transaction: &Transaction<'_>, keep: u64) -> Result<Version, Failure> {
-    transaction
-        .batch_execute("SET CONSTRAINTS ALL IMMEDIATE")
-        .await?;
+/// Ends a transaction: its events get their numbers, Kong's nodes are told, and it is committed; the answer is the
+/// version that it makes. The log is shortened where it is twice as long as it has to be.
+pub(crate) async fn close(
+    transaction: Transaction<'_>,
+    messages: Messages,
+    keep: u64,
+) -> Result<Version, Failure> {
+    let messages = messages.seal(&transaction).await?;
     let bounds = transaction.prepare_cached(BOUNDS).await?;
-    let row = transaction.query_one(&bounds, &[]).await?;
+    // Perf: sent at once and done in this order, because everybody else waits from the first one to the commit.
+    let (_, row, ()) = try_join3(
+        transaction.batch_execute("SET CONSTRAINTS ALL IMMEDIATE"),
+        transaction.query_one(&bounds, &[]),
+        messages.write(&transaction),
+    )
+    .await?;
     let bounds: (Option<i64>, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
-    let (Some(oldest), Some(newest)) = bounds else {
-        return Ok(Version(0));
-    };
-    if let Some(last) = trim_to(oldest, newest, keep) {
+    if let (Some(oldest), Some(newest)) = bounds
+        && let Some(last) = trim_to(oldest, newest, keep)
+    {
         let trim = transaction.prepare_cached(TRIM).await?;
         transaction.execute(&trim, &[&last]).await?;
     }
-    Ok(version_of(newest))
+    let committed = transaction.commit().await;
+    committed.map_err(|error| Failure::from(error).in_doubt())?;
+    Ok(version_of(bounds.1.unwrap_or(0)))
 }
 
 /// The version up to which a log with these bounds is to be forgotten.
@@ -97,11 +108,63 @@ pub(crate) async fn newest(
     Ok(version_of(row.try_get(0)?))
 }
 
+/// Where the log ends; version zero for an empty one.
+pub(crate) struct End;
+
+#[async_trait]
+impl Query for End {
+    type Output = Place;
+
+    async fn run(&self, client: &ClientWrapper) -> Result<Place, Failure> {
+        let sql =
+            "SELECT version, written_at FROM silverback_changes ORDER BY version DESC LIMIT 1";
+        let statement = client.prepare_cached(sql).await?;
+        let row = client.query_opt(&statement, &[]).await?;
+        Ok(match row {
+            Some(row) => Place {
+                version: version_of(row.try_get(0)?),
+                written: Some(row.try_get(1)?),
+            },
+            None => Place {
+                version: Version(0),
+                written: None,
+            },
+        })
+    }
+}
+
+/// When the event of a version was written; `None` if the log does not have it.
+pub(crate) struct Written(pub(crate) Version);
+
+#[async_trait]
+impl Query for Written {
+    type Output = Option<Micros>;
+
+    async fn run(&self, client: &ClientWrapper) -> Result<Option<Micros>, Failure> {
+        let sql = "SELECT written_at FROM silverback_changes WHERE version = $1";
+        let statement = client.prepare_cached(sql).await?;
+        let number = i64::try_from(self.0.0).unwrap_or(i64::MAX);
+        let row = client.query_opt(&statement, &[&number]).await?;
+        Ok(row.map(|row| row.try_get(0)).transpose()?)
+    }
+}
+
 /// Where a reader got to: a version and when its event was written, which tells histories apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) version: Version,
     pub(crate) written: Option<Micros>,
+}
+
+impl Place {
+    /// Whether this is elsewhere, or in another history, than a version whose event was written at a certain moment.
+    pub(crate) fn differs(&self, version: Version, written: Option<Micros>) -> bool {
+        let other_history = match (self.written, written) {
+            (Some(one), Some(other)) => one != other,
+            _ => false,
+        };
+        self.version != version || other_history
+    }
 }
 
 /// Everything after a version.

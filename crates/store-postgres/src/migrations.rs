@@ -11,15 +11,16 @@ mod subsystems;
 
 use std::time::Duration;
 
-use deadpool_postgres::Transaction as OfClient;
+use async_trait::async_trait;
+use deadpool_postgres::{ClientWrapper, Transaction as OfClient};
 use store::{Catalog, Error};
-use tokio_postgres::Transaction;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::{GenericClient, Transaction};
 use uuid::Uuid;
 
-use crate::failure::database_error;
+use crate::failure::{Failure, database_error};
 use crate::options::Options;
-use crate::pool::Dedicated;
+use crate::pool::{Dedicated, Query};
 use crate::table::{Tables, quoted};
 use subsystems::{SUBSYSTEMS, WITHOUT_PENDING};
 
@@ -37,6 +38,12 @@ const OWN_TABLES: [&str; 2] = ["silverback_changes", "silverback_nodes"];
 
 /// Grows with every change of the own additions; a database carries the number that it has been brought to.
 const REVISION: i64 = 2;
+
+/// Makes every reader of the change log start over.
+const START_OVER: &str = "
+    SELECT pg_advisory_xact_lock(1936288866, 2);
+    INSERT INTO silverback_changes (entity, operation) VALUES ('*', 'truncate');
+    SELECT pg_notify('silverback_changes', current_schema());";
 
 /// What a database has been through.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -156,6 +163,8 @@ impl<'a> Migrations<'a> {
             return Ok(Outcome::NothingToDo);
         }
         self.install(&transaction).await?;
+        // Nobody knows what was changed while the log did not follow everything.
+        run(&transaction, START_OVER).await?;
         transaction.commit().await.map_err(database_error)?;
         Ok(Outcome::Done)
     }
@@ -290,10 +299,7 @@ impl<'a> Migrations<'a> {
         Ok(Status {
             bootstrapped: recorded.iter().any(|(subsystem, ..)| subsystem == "core"),
             subsystems: subsystems.collect(),
-            change_log: revision(transaction).await? >= REVISION
-                && missing_triggers(transaction, &self.tables)
-                    .await?
-                    .is_empty(),
+            change_log: is_complete(transaction, &self.tables).await?,
         })
     }
 
@@ -317,7 +323,9 @@ impl<'a> Migrations<'a> {
                 .replace('\'', "''");
             let table = quoted(&table);
             let sql = format!(
-                "CREATE CONSTRAINT TRIGGER {TRIGGER} AFTER INSERT OR UPDATE OR DELETE ON {table} \
+                "DROP TRIGGER IF EXISTS {TRIGGER} ON {table}; \
+                 DROP TRIGGER IF EXISTS silverback_record_truncate ON {table}; \
+                 CREATE CONSTRAINT TRIGGER {TRIGGER} AFTER INSERT OR UPDATE OR DELETE ON {table} \
                  DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION {TRIGGER}('{entity}'); \
                  CREATE TRIGGER silverback_record_truncate AFTER TRUNCATE ON {table} \
                  FOR EACH STATEMENT EXECUTE FUNCTION {TRIGGER}('{entity}');"
@@ -328,15 +336,29 @@ impl<'a> Migrations<'a> {
     }
 }
 
+/// Whether the change log is there and follows all entities.
+pub(crate) struct IsComplete<'a>(pub(crate) &'a Tables);
+
+#[async_trait]
+impl Query for IsComplete<'_> {
+    type Output = bool;
+
+    async fn run(&self, client: &ClientWrapper) -> Result<bool, Failure> {
+        Ok(is_complete(&**client, self.0).await?)
+    }
+}
+
+async fn is_complete(client: &impl GenericClient, tables: &Tables) -> Result<bool, Error> {
+    let brought = revision(client).await? >= REVISION;
+    Ok(brought && missing_triggers(client, tables).await?.is_empty())
+}
+
 /// How far the own additions have been brought; zero where there are none.
-async fn revision(transaction: &Transaction<'_>) -> Result<i64, Error> {
+async fn revision(client: &impl GenericClient) -> Result<i64, Error> {
     let sql = "SELECT obj_description(c.oid, 'pg_class') FROM pg_class c \
                JOIN pg_namespace n ON n.oid = c.relnamespace \
                WHERE c.relname = 'silverback_changes' AND n.nspname = current_schema()";
-    let row = transaction
-        .query_opt(sql, &[])
-        .await
-        .map_err(database_error)?;
+    let row = client.query_opt(sql, &[]).await.map_err(database_error)?;
     let Some(row) = row else { return Ok(0) };
     let noted: Option<String> = row.try_get(0).map_err(database_error)?;
     // The first revision was not noted.
@@ -356,13 +378,13 @@ async fn exists(transaction: &Transaction<'_>, table: &str) -> Result<bool, Erro
 
 /// The entities' tables whose changes nobody records, with those that are not there.
 async fn missing_triggers(
-    transaction: &Transaction<'_>,
+    client: &impl GenericClient,
     tables: &Tables,
 ) -> Result<Vec<String>, Error> {
     let sql = "SELECT c.relname::text FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid \
                JOIN pg_namespace n ON n.oid = c.relnamespace \
-               WHERE g.tgname = $1 AND n.nspname = current_schema()";
-    let rows = transaction
+               WHERE g.tgname = $1 AND g.tgenabled IN ('O', 'A') AND n.nspname = current_schema()";
+    let rows = client
         .query(sql, &[&TRIGGER])
         .await
         .map_err(database_error)?;

@@ -34,6 +34,8 @@ pub struct Options {
     /// Events that the change log keeps at least; readers that are further behind reload everything.
     pub change_log: u64,
     pub clock: Arc<dyn Clock>,
+    /// Where to read what may be a little old, with connections of its own; only what says how to reach a server counts.
+    pub replica: Option<Box<Options>>,
 }
 
 impl Default for Options {
@@ -54,6 +56,7 @@ impl Default for Options {
             poll: Duration::from_secs(1),
             change_log: 100_000,
             clock: Arc::new(stdx::SystemClock),
+            replica: None,
         }
     }
 }

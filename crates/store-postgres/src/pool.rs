@@ -58,9 +58,9 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    pub(crate) fn new(options: &Options) -> Result<Self, Error> {
+    pub(crate) fn new(options: &Options, target: TargetSessionAttrs) -> Result<Self, Error> {
         let manager = Manager::from_config(
-            driver_config(options),
+            driver_config(options, target),
             tls::connector(&options.tls)?,
             ManagerConfig {
                 recycling_method: RecyclingMethod::Fast,
@@ -189,7 +189,7 @@ impl Dedicated {
         limit: Duration,
         listener: impl Listener,
     ) -> Result<Self, Error> {
-        let config = driver_config(options);
+        let config = driver_config(options, TargetSessionAttrs::ReadWrite);
         let connecting = config.connect(tls::connector(&options.tls)?);
         let (client, mut connection) = within(connect_limit(options), connecting).await?;
         let driver = tokio::spawn(async move {
@@ -213,7 +213,7 @@ impl Dedicated {
     }
 }
 
-fn driver_config(options: &Options) -> tokio_postgres::Config {
+fn driver_config(options: &Options, target: TargetSessionAttrs) -> tokio_postgres::Config {
     let mut config = tokio_postgres::Config::new();
     for (host, port) in &options.hosts {
         config.host(host).port(*port);
@@ -226,7 +226,7 @@ fn driver_config(options: &Options) -> tokio_postgres::Config {
         .connect_timeout(options.timeout)
         .tcp_user_timeout(options.timeout)
         .keepalives_idle(options.timeout.saturating_mul(3))
-        .target_session_attrs(TargetSessionAttrs::ReadWrite)
+        .target_session_attrs(target)
         .load_balance_hosts(LoadBalanceHosts::Disable);
     if !options.password.is_empty() {
         config.password(options.password.expose());

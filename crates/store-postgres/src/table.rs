@@ -225,10 +225,14 @@ fn expiry(ttl: &Value, now: Micros) -> Cell {
 /// The entity whose cache key has a form of its own.
 const KEYS: &str = "keys";
 
+/// The entity whose records are unique across workspaces, and so are their cache keys.
+const VAULTS: &str = "vaults";
+
 /// The text by which Kong's nodes cache the record: the entity, five values, and the workspace.
 ///
-/// Compat: that of a key is shorter (pinned by `rows_of_kong_are_served_and_written_the_same`).
-fn cache_key(schema: &Schema, record: &Record, workspace: Option<Uuid>) -> String {
+/// Compat: that of a key is shorter, and that of a vault has no workspace (pinned by
+/// `rows_of_kong_are_served_and_written_the_same` and `kong_is_told_what_it_tells_itself`).
+pub(crate) fn cache_key(schema: &Schema, record: &Record, workspace: Option<Uuid>) -> String {
     let text = |field: &str| match record.get(field) {
         None | Some(Value::Null) => None,
         Some(Value::String(text)) => Some(text.clone()),
@@ -254,7 +258,7 @@ fn cache_key(schema: &Schema, record: &Record, workspace: Option<Uuid>) -> Strin
         key.push_str(value.as_deref().unwrap_or_default());
     }
     key.push(':');
-    if let Some(workspace) = workspace.filter(|_| schema.workspaceable) {
+    if let Some(workspace) = workspace.filter(|_| schema.workspaceable && schema.name != VAULTS) {
         key.push_str(&workspace.to_string());
     }
     key

@@ -22,12 +22,12 @@ const ROWS: &str = include_str!("../data/kong-3.9-rows.sql");
 /// A moment shortly after the rows were written, before the first of them expires.
 const THEN: Duration = Duration::from_secs(1_795_380_720);
 
-fn core() -> Catalog {
+pub fn core() -> Catalog {
     Catalog::new(entities::all())
 }
 
 /// Two kinds of credentials as Kong's plugins declare them.
-fn credentials() -> &'static [Schema] {
+pub fn credentials() -> &'static [Schema] {
     static ALL: LazyLock<Vec<Schema>> = LazyLock::new(|| {
         let text = || Field::string("Text.");
         let credential = |name| {
@@ -48,7 +48,7 @@ fn credentials() -> &'static [Schema] {
 }
 
 /// A database with the rows that Kong wrote.
-async fn database_of_kong(server: &Server) -> String {
+pub async fn database_of_kong(server: &Server) -> String {
     let name = server.bootstrapped(&core()).await;
     let client = server.client(&name).await;
     // The rows come with a workspace of their own; triggers stay out of it, as when a dump is restored.
@@ -59,7 +59,7 @@ async fn database_of_kong(server: &Server) -> String {
     name
 }
 
-fn at_that_time(options: Options) -> Options {
+pub fn at_that_time(options: Options) -> Options {
     Options {
         clock: Arc::new(ManualClock::at(SystemTime::UNIX_EPOCH + THEN)),
         ..options
@@ -73,7 +73,7 @@ async fn rows(client: &Client, table: &str) -> BTreeMap<String, Value> {
     rows.iter().map(|row| (row.get(0), row.get(1))).collect()
 }
 
-async fn all(store: &dyn Store, schema: &Schema) -> Vec<Record> {
+pub async fn all(store: &dyn Store, schema: &Schema) -> Vec<Record> {
     let request = PageRequest {
         size: 1000,
         ..Default::default()

@@ -8,8 +8,10 @@
 
 mod connections;
 mod contract;
+mod events;
 mod feed;
 mod kong;
 mod migrating;
+mod outage;
 mod peers;
 mod server;

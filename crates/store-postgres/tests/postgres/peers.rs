@@ -132,7 +132,12 @@ async fn another_schema_of_the_same_database_is_another_cluster() {
     two.call_roll(Version(40)).await.unwrap();
     assert_eq!(one.roll_called(Version(0)).await, Version(50));
     assert_eq!(two.roll_called(Version(0)).await, Version(40));
-    assert_eq!(one.list().await.unwrap().0.len(), 1);
+    two.report(&peer("of two", 1), false).await.unwrap();
+    let listed = one.list().await.unwrap().0;
+    assert!(
+        listed.iter().all(|peer| peer.hostname == "own"),
+        "{listed:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
