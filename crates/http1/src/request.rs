@@ -318,6 +318,11 @@ impl RequestHead {
         self.headers.get(Known::Host)
     }
 
+    /// How many bytes the head had when it came.
+    pub fn received_len(&self) -> usize {
+        self.headers.block().len()
+    }
+
     /// How the body is framed.
     pub fn framing(&self) -> Framing {
         self.framing

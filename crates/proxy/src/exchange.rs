@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use http1::{Framing, Known, RequestHead, Version};
+use plugin_api::{Phase, Source};
 
 use crate::access_log::Entry;
 use crate::client::Client;
@@ -16,13 +17,16 @@ use crate::http1_client::Http1Client;
 use crate::http2_client::Http2Client;
 use crate::local::{Current, Local};
 use crate::peer::Peer;
+use crate::plugins::Plugged;
 use crate::reply::{Asked, Reply};
 use crate::request_body::{Reading, RequestBody};
 use crate::request_id::RequestId;
 use crate::routing::Chosen;
 use crate::settings::RealIpHeader;
 use crate::stats::Held;
-use crate::{client_address, forward, grpc, own_answer, panics, response_body, response_head};
+use crate::{
+    client_address, filtered, forward, grpc, own_answer, panics, response_body, response_head,
+};
 
 /// What becomes of the client's connection after an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,12 +62,20 @@ pub(crate) struct Exchange {
     /// The status of the answer whose head is sent.
     pub status: Option<u16>,
     pub body_bytes: u64,
+    /// The bytes that the client got, head and framing included.
+    pub sent_bytes: u64,
+    /// The status that the upstream gave.
+    pub upstream_status: Option<u16>,
     /// Whether the client's connection can go on.
     pub keep_alive: bool,
     /// A cookie for the client, by which the balancer knows it again.
     pub set_cookie: Option<String>,
     /// Whether the upstream asked that its answer is handed on at once.
     pub unbuffered: bool,
+    /// Who made the answer.
+    pub source: Source,
+    /// The plugins that it goes through, if there are any.
+    pub plugged: Option<Box<Plugged>>,
 }
 
 /// Runs an exchange to its end, whatever happens in it. `last` says that the client's connection ends with it.
@@ -84,6 +96,7 @@ pub(crate) async fn serve(
         Ok(()) => exchange.settle(&mut client).await,
         Err(error) => Box::pin(exchange.conclude(&mut client, error)).await,
     };
+    exchange.log_to_plugins();
     exchange.log();
     exchange.head.recycle(&exchange.worker.buffers);
     fate
@@ -91,8 +104,10 @@ pub(crate) async fn serve(
 
 impl Exchange {
     fn begin(worker: Rc<Local>, peer: Rc<Peer>, head: RequestHead, http2: bool) -> Self {
+        let published = worker.published();
         Self {
-            published: worker.published(),
+            plugged: Plugged::begin(&worker.chains, &published.snapshot.plugins),
+            published,
             id: worker.new_id(),
             slot: worker.deadlines.slot(),
             started: worker.clock.monotonic(),
@@ -108,32 +123,78 @@ impl Exchange {
             waited_until: None,
             status: None,
             body_bytes: 0,
+            sent_bytes: 0,
+            upstream_status: None,
             set_cookie: None,
             unbuffered: false,
+            source: Source::Service,
         }
     }
 
-    /// The phases. A plugin chain runs between the route and the target, around the answer's head and body, and after it.
+    /// The phases. Plugins have their turns before and after the route is found, around the answer's head and body, and
+    /// when it is over.
     async fn run(&mut self, client: &mut Client<'_>) -> Result<(), Error> {
         self.find_client();
         self.expect_body(client)?;
+        if self.plugged.is_some()
+            && let Some(answer) = Box::pin(self.rewrite()).await?
+        {
+            return own_answer::send_plugin(self, client, *answer).await;
+        }
         self.route()?;
         self.check_protocol()?;
-        let service = self.chosen()?.service().ok_or(Error::NoService)?.clone();
         self.prepare_head()?;
+        let mut body = None;
+        if self.plugged.is_some() {
+            if self.enter_chain().request_body {
+                body = Some(self.read_body_for_plugins(client).await?);
+            }
+            if let Some(answer) = Box::pin(self.access()).await {
+                return own_answer::send_plugin(self, client, *answer).await;
+            }
+            body = self.changed_body().or(body);
+        }
+        let service = self.chosen()?.service().ok_or(Error::NoService)?.clone();
+        let service = self.redirected(service)?;
         let mut target = self.pick_target(&service).await?;
         self.forwarded = Some(self.started);
         if grpc::is_grpc(&service) {
-            return Box::pin(grpc::forward(self, client, &service, target)).await;
+            return Box::pin(grpc::forward(self, client, &service, target, body)).await;
         }
-        let body = self.read_body(client).await?;
+        let body = match body {
+            Some(body) => body,
+            None => self.read_body(client).await?,
+        };
         let mut answer = forward::forward(self, client, &service, &mut target, &body).await?;
         drop(body);
+        self.upstream_status = Some(answer.head.status());
         if answer.head.status() == 101 {
             return Box::pin(self.tunnel(client, answer, &service)).await;
         }
+        if self.has_phase(Phase::Response) || self.has_phase(Phase::BodyFilter) {
+            return Box::pin(filtered::send(self, client, answer, service.read_timeout)).await;
+        }
         response_head::edit(self, &mut answer.head)?;
         response_body::send(self, client, answer, service.read_timeout).await
+    }
+
+    /// The body, held as a whole so that plugins can see it and replace it.
+    async fn read_body_for_plugins(
+        &mut self,
+        client: &mut Client<'_>,
+    ) -> Result<RequestBody, Error> {
+        let limits = &self.published.settings.limits;
+        let how = Reading {
+            buffered: true,
+            in_memory: limits.body_in_memory,
+            timeout: limits.body_timeout,
+            slot: &self.slot,
+        };
+        let body = Box::pin(RequestBody::read(client, self.head.framing(), &how)).await?;
+        if let Some(plugged) = &mut self.plugged {
+            plugged.work.body = body.held();
+        }
+        Ok(body)
     }
 
     /// The client's address, from the connection or from those whom we trust to say.
@@ -179,7 +240,7 @@ impl Exchange {
     }
 
     /// What the client asked for, as far as it shapes an answer of ours.
-    fn asked<'a>(&'a self, target: &'a str) -> Asked<'a> {
+    pub fn asked<'a>(&'a self, target: &'a str) -> Asked<'a> {
         Asked {
             accept: self.head.headers.get_str(Known::Accept),
             content_type: self.head.headers.get_str(Known::ContentType),
@@ -191,6 +252,7 @@ impl Exchange {
     /// Ends a failed exchange: answers the error if the client can still be answered, and says how its connection goes on.
     async fn conclude(&mut self, client: &mut Client<'_>, error: Error) -> Fate {
         self.report(&error);
+        self.source = Source::Error;
         if self.status.is_some() || matches!(error, Error::ClientGone(_) | Error::ClientStalled) {
             self.status.get_or_insert(error.status());
             if let Client::Http2(client) = client {

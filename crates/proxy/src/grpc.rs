@@ -7,11 +7,12 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderValue, request};
-use http1::{BodyEncoder, Connection, Framing, Headers, OwnLines, ResponseHead, Version};
+use http1::{Framing, OwnLines, ResponseHead};
 use net::connect::Target;
 use net::h2::{self, Pending, RecvBody, SendBody};
+use plugin_api::Phase;
 use router::Protocol;
 use snapshot::Service;
 use tokio::task::spawn_local;
@@ -20,13 +21,12 @@ use crate::client::Client;
 use crate::deadline::Slot;
 use crate::error::Error;
 use crate::exchange::Exchange;
-use crate::http1_client::Http1Client;
-use crate::http2_client::{AnswerStream, RequestStream, to_headers, to_map};
+use crate::http2_client::{RequestStream, to_headers, to_map};
 use crate::local::Local;
 use crate::request_body::{FileReader, Reading, RequestBody};
 use crate::response_head;
+use crate::sink::Sink;
 use crate::target::Picked;
-use crate::wire::Outgoing;
 
 /// The HTTP/2 connections of one worker.
 #[derive(Default)]
@@ -93,6 +93,7 @@ pub(crate) async fn forward(
     client: &mut Client<'_>,
     service: &Service,
     mut target: Picked,
+    read: Option<RequestBody>,
 ) -> Result<(), Error> {
     let bodyless = matches!(exchange.head.framing(), Framing::None | Framing::Length(0));
     let mut own = OwnLines::new();
@@ -111,11 +112,12 @@ pub(crate) async fn forward(
             Err(error) => return Err(error),
         }
     };
-    let source = match client {
+    let source = match (read, &*client) {
         _ if bodyless => Source::Nothing,
-        Client::Http2(_) => Source::Stream,
+        (Some(read), _) => Source::Read(read),
+        (None, Client::Http2(_)) => Source::Stream,
         // An HTTP/1 client sends its body and then waits for the answer.
-        Client::Http1(_) => {
+        (None, Client::Http1(_)) => {
             let limits = exchange.published.settings.limits;
             let how = Reading {
                 buffered: true,
@@ -146,11 +148,7 @@ pub(crate) async fn forward(
         }
         Client::Http1(client) => {
             let upload = upload(source, None, send, &slot, service.write_timeout);
-            let sink = Sink::Http1 {
-                client,
-                encoder: BodyEncoder::new(Framing::None),
-                out: Outgoing::default(),
-            };
+            let sink = Sink::http1(client);
             together(
                 upload,
                 download(exchange, sink, pending, service.read_timeout),
@@ -310,14 +308,22 @@ async fn download(
         .get(http::header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse().ok());
     let empty = body.is_end();
-    let framing = match length {
+    let mut framing = match length {
         Some(length) => Framing::Length(length),
         None if empty => Framing::Length(0),
         None => Framing::Chunked,
     };
     let mut head = ResponseHead::new(parts.status.as_u16(), framing);
+    exchange.upstream_status = Some(head.status());
     head.headers = to_headers(&parts.headers);
     response_head::edit(exchange, &mut head)?;
+    let filtered = exchange.has_phase(Phase::BodyFilter);
+    if filtered && exchange.changes_length() && framing != Framing::Length(0) {
+        let headers = std::mem::take(&mut head.headers);
+        framing = Framing::Chunked;
+        head = ResponseHead::new(head.status(), framing);
+        head.headers = headers;
+    }
     response_head::finish(exchange, &mut head)?;
     let announced = if length.is_none() && empty {
         Framing::None
@@ -329,9 +335,18 @@ async fn download(
     if empty {
         return Ok(());
     }
-    while let Some(piece) = next(exchange, &mut body, timeout).await? {
+    while let Some(mut piece) = next(exchange, &mut body, timeout).await? {
+        if filtered {
+            exchange.filter_body(&mut piece, false)?;
+        }
         exchange.body_bytes += piece.len() as u64;
         sink.data(exchange, piece).await?;
+    }
+    if filtered {
+        let mut rest = Bytes::new();
+        exchange.filter_body(&mut rest, true)?;
+        exchange.body_bytes += rest.len() as u64;
+        sink.data(exchange, rest).await?;
     }
     let trailers = exchange
         .slot
@@ -339,7 +354,7 @@ async fn download(
         .await
         .map_err(|_| Error::Truncated)?
         .map_err(|_| Error::Truncated)?;
-    sink.finish(exchange, trailers.as_ref().map(to_headers).as_ref())
+    sink.finish(trailers.as_ref().map(to_headers).as_ref())
         .await
 }
 
@@ -354,99 +369,6 @@ async fn next(
         .await
         .map_err(|_| Error::Truncated)?;
     piece.transpose().map_err(|_| Error::Truncated)
-}
-
-/// Where the answer goes.
-enum Sink<'a> {
-    Http1 {
-        client: &'a mut Http1Client,
-        encoder: BodyEncoder,
-        out: Outgoing,
-    },
-    Http2(&'a mut AnswerStream),
-}
-
-impl Sink<'_> {
-    async fn begin(
-        &mut self,
-        exchange: &mut Exchange,
-        head: &ResponseHead,
-        framing: Framing,
-        empty: bool,
-    ) -> Result<(), Error> {
-        match self {
-            Self::Http2(stream) => stream.begin(head, framing, empty),
-            Self::Http1 {
-                client,
-                encoder,
-                out,
-            } => {
-                let (framing, old) = (
-                    head.framing(exchange.head.method()),
-                    exchange.head.version() == Version::Http10,
-                );
-                let framing = if old && framing == Framing::Chunked {
-                    Framing::UntilClose
-                } else {
-                    framing
-                };
-                exchange.keep_alive &= framing != Framing::UntilClose;
-                let connection = if exchange.keep_alive {
-                    Connection::KeepAlive
-                } else {
-                    Connection::Close
-                };
-                let mut bytes = BytesMut::new();
-                head.write(framing, connection, &mut bytes)
-                    .map_err(Error::Response)?;
-                out.push(bytes.freeze());
-                *encoder = BodyEncoder::new(framing);
-                client.write_out(out).await
-            }
-        }
-    }
-
-    async fn data(&mut self, exchange: &Exchange, piece: Bytes) -> Result<(), Error> {
-        match self {
-            Self::Http2(stream) => {
-                let timeout = exchange.published.settings.limits.send_timeout;
-                exchange
-                    .slot
-                    .within(timeout, pin!(stream.data(piece, false)))
-                    .await
-                    .unwrap_or(Err(Error::ClientStalled))
-            }
-            Self::Http1 {
-                client,
-                encoder,
-                out,
-            } => {
-                let frame = encoder.frame(piece.len()).map_err(|_| Error::Truncated)?;
-                out.push(Bytes::copy_from_slice(frame.before()));
-                out.push(piece);
-                out.push(Bytes::from_static(frame.after()));
-                client.write_out(out).await
-            }
-        }
-    }
-
-    async fn finish(&mut self, _: &Exchange, trailers: Option<&Headers>) -> Result<(), Error> {
-        match self {
-            Self::Http2(stream) => stream.finish(trailers).await,
-            Self::Http1 {
-                client,
-                encoder,
-                out,
-            } => {
-                let mut end = BytesMut::new();
-                encoder
-                    .finish(trailers, &mut end)
-                    .map_err(|_| Error::Truncated)?;
-                out.push(end.freeze());
-                client.write_out(out).await
-            }
-        }
-    }
 }
 
 impl Exchange {

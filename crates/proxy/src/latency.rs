@@ -53,6 +53,12 @@ impl Decimal {
     }
 }
 
+impl Decimal {
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(self.as_ref()).unwrap_or_default()
+    }
+}
+
 impl AsRef<[u8]> for Decimal {
     fn as_ref(&self) -> &[u8] {
         self.digits.get(self.start..).unwrap_or_default()

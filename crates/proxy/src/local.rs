@@ -21,6 +21,7 @@ use crate::deadline::Deadlines;
 use crate::error::Error;
 use crate::grpc::Connections;
 use crate::moment::Moment;
+use crate::plugins::Chains;
 use crate::published::{Published, Shared};
 use crate::request_id::RequestId;
 use crate::settings::UpstreamKeepalive;
@@ -78,6 +79,7 @@ pub(crate) struct Local {
     pub grpc: Connections,
     pub connector: Connector,
     pub balancers: Balancers,
+    pub chains: Chains,
     pub random: RefCell<SeededRandom>,
     /// Where heads are written.
     pub scratch: Cell<BytesMut>,
@@ -104,6 +106,7 @@ impl Local {
             grpc: Connections::default(),
             connector: Connector,
             balancers: Balancers::default(),
+            chains: Chains::default(),
             random: RefCell::new(SeededRandom::from_entropy()),
             scratch: Cell::default(),
             own_lines: Cell::default(),

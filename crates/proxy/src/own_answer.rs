@@ -4,6 +4,7 @@ use std::io::{IoSlice, Write as _};
 
 use bytes::Bytes;
 use http1::{Framing, Known, Method, ResponseHead};
+use plugin_api::Source;
 
 use crate::client::Client;
 use crate::error::Error;
@@ -22,11 +23,13 @@ pub(crate) async fn send(
     mut reply: Reply,
 ) -> Result<(), Error> {
     let times = Latency::of(exchange);
-    let status = reply.status;
     let debug = exchange.debug_lines().into_iter();
-    reply
-        .headers
-        .extend(debug.map(|(name, value)| (name, value.into())));
+    let debug = debug.map(|(name, value)| (name.into(), value.into_bytes().into()));
+    reply.headers.extend(debug);
+    if exchange.plugged.is_some() {
+        reply = filter(exchange, reply);
+    }
+    let status = reply.status;
     let stamp = Stamp {
         proxied: exchange.forwarded.is_some(),
         times,
@@ -48,6 +51,7 @@ pub(crate) async fn send(
                 exchange.keep_alive,
                 !is_head,
             );
+            exchange.sent_bytes = bytes.len() as u64;
             client.write(&mut [IoSlice::new(&bytes)]).await
         }
         Client::Http2(client) => {
@@ -63,6 +67,50 @@ pub(crate) async fn send(
             .await
         }
     }
+}
+
+/// Sends an answer of a plugin.
+pub(crate) async fn send_plugin(
+    exchange: &mut Exchange,
+    client: &mut Client<'_>,
+    reply: plugin_api::Reply,
+) -> Result<(), Error> {
+    let target = exchange.target();
+    let asked = exchange.asked(&target);
+    let reply = Reply::of_plugin(reply, &asked, &exchange.published.settings, &exchange.id);
+    if let Client::Http1(client) = client {
+        exchange.keep_alive &= client.can_drain_body();
+    }
+    exchange.source = Source::Exit;
+    send(exchange, client, reply).await
+}
+
+/// Gives the plugins their turns at an answer that no upstream made. One that fails here has had its say: the answer goes
+/// out as it is.
+fn filter(exchange: &mut Exchange, reply: Reply) -> Reply {
+    let mut body = Bytes::from(reply.body);
+    let mut head = ResponseHead::new(reply.status, Framing::Length(body.len() as u64));
+    for (name, value) in &reply.headers {
+        // Every value is ours or was checked when it was read; one that is refused here is left out.
+        let _ = head.headers.append(&**name, value);
+    }
+    let filtered = exchange
+        .filter_head(&mut head)
+        .and_then(|()| exchange.filter_body(&mut body, true));
+    if filtered.is_err() {
+        tracing::debug!(request_id = %exchange.id, "an answer of the gateway is not filtered to its end");
+    }
+    let headers = head.headers.iter().map(|field| {
+        let name = String::from_utf8_lossy(field.name).into_owned();
+        (name.into(), field.value.to_vec().into())
+    });
+    let reply = Reply {
+        status: head.status(),
+        headers: headers.collect(),
+        body: body.into(),
+    };
+    exchange.keep_sent(head);
+    reply
 }
 
 /// What an answer of ours says about the exchange.
@@ -168,7 +216,7 @@ pub(crate) fn write_http1(
         out.extend_from_slice(b"\r\n");
     };
     for (name, value) in &reply.headers {
-        line(name, value.as_bytes());
+        line(name, value);
     }
     stamp.headers(published, id, &mut line);
     out.extend_from_slice(b"\r\n");
@@ -194,7 +242,7 @@ pub(crate) async fn send_http2(
     // Every value is ours or was checked when it was read; one that is refused here is left out.
     let _ = head.headers.append(Known::Date, date);
     for (name, value) in &reply.headers {
-        let _ = head.headers.append(*name, value.as_bytes());
+        let _ = head.headers.append(&**name, value);
     }
     stamp.headers(published, id, |name, value| {
         let _ = head.headers.append(name, value);

@@ -22,8 +22,12 @@ pub(crate) struct Peer {
     pub preface: Option<SocketAddr>,
     /// Whether the client speaks TLS to us.
     pub tls: bool,
+    /// The TLS version, as nginx names it; empty without TLS.
+    pub tls_version: &'static str,
     /// The name that the client asked for in its TLS greeting.
     pub sni: Option<Box<str>>,
+    /// The certificate that the client showed, in DER.
+    pub client_certificate: Option<Box<[u8]>>,
     /// What an upstream is told about a client that nobody trusted stands before. Perf: prepared once.
     pub lines: OwnLines,
 }
@@ -55,6 +59,10 @@ impl Peer {
             preface,
             lines,
             tls: tls.is_some(),
+            tls_version: tls.map_or("", |tls| tls.version.name()),
+            client_certificate: tls
+                .and_then(|tls| tls.peer_certificates.first())
+                .map(|certificate| certificate.as_slice().into()),
             sni: tls.and_then(|tls| tls.sni.clone()),
         }
     }

@@ -25,7 +25,7 @@ pub struct Asked<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     pub status: u16,
-    pub headers: Vec<(&'static str, Cow<'static, str>)>,
+    pub headers: Vec<(Cow<'static, str>, Cow<'static, [u8]>)>,
     pub body: Vec<u8>,
 }
 
@@ -86,6 +86,55 @@ impl Reply {
         }
     }
 
+    /// The answer of a plugin.
+    pub fn of_plugin(
+        reply: plugin_api::Reply,
+        asked: &Asked<'_>,
+        settings: &DataPlaneSettings,
+        id: &RequestId,
+    ) -> Self {
+        let status = reply.status;
+        let own = match reply.body {
+            plugin_api::Body::Error(message) => {
+                Self::refusal(status, &message, asked, settings, id)
+            }
+            plugin_api::Body::Json(value) => match value.get("message").and_then(|m| m.as_str()) {
+                Some(message) if asked.is_grpc() => {
+                    Self::grpc(status, grpc_status(status), message)
+                }
+                _ => Self {
+                    status,
+                    headers: vec![header("Content-Type", "application/json; charset=utf-8")],
+                    body: value.to_string().into_bytes(),
+                },
+            },
+            plugin_api::Body::Bytes(body) => Self {
+                status,
+                headers: Vec::new(),
+                body: body.into(),
+            },
+            plugin_api::Body::Empty => Self {
+                status,
+                headers: Vec::new(),
+                body: Vec::new(),
+            },
+        };
+        // What the plugin says stands before what its kind of body implies.
+        let said = reply.headers.into_iter();
+        let mut headers: Vec<_> = said
+            .map(|(name, value)| (name, Cow::Owned(value)))
+            .collect();
+        let implied = own.headers.into_iter();
+        let implied = implied.filter(|(name, _)| {
+            !headers
+                .iter()
+                .any(|(said, _)| said.eq_ignore_ascii_case(name))
+        });
+        let implied: Vec<_> = implied.collect();
+        headers.extend(implied);
+        Self { headers, ..own }
+    }
+
     /// A refusal in the gateway's own words.
     fn refusal(
         status: u16,
@@ -129,17 +178,15 @@ impl Reply {
             .into_bytes();
         Self {
             status,
-            headers: vec![("Content-Type", media.content_type().into())],
+            headers: vec![header("Content-Type", media.content_type())],
             body,
         }
     }
 
     fn redirect(status: u16, asked: &Asked<'_>) -> Self {
         let mut reply = Self::bare(status);
-        reply.headers.push((
-            "Location",
-            format!("https://{}{}", asked.host, asked.target).into(),
-        ));
+        let location = format!("https://{}{}", asked.host, asked.target);
+        reply.headers.push(header("Location", location));
         reply
     }
 
@@ -158,7 +205,7 @@ impl Reply {
         };
         Self {
             status,
-            headers: vec![("Content-Type", content_type.into())],
+            headers: vec![header("Content-Type", content_type)],
             body: body.into_bytes(),
         }
     }
@@ -166,9 +213,9 @@ impl Reply {
     /// An answer that a gRPC client understands: the outcome is in the head, and there is no body.
     fn grpc(status: u16, code: u8, message: &str) -> Self {
         let headers = vec![
-            ("Content-Type", "application/grpc".into()),
-            ("grpc-status", code.to_string().into()),
-            ("grpc-message", message.to_owned().into()),
+            header("Content-Type", "application/grpc"),
+            header("grpc-status", code.to_string()),
+            header("grpc-message", message.to_owned()),
         ];
         Self {
             status,
@@ -178,10 +225,22 @@ impl Reply {
     }
 
     fn upgrade(mut self, to: &'static str) -> Self {
-        self.headers.push(("Connection", "Upgrade".into()));
-        self.headers.push(("Upgrade", to.into()));
+        self.headers.push(header("Connection", "Upgrade"));
+        self.headers.push(header("Upgrade", to));
         self
     }
+}
+
+/// A header of an answer.
+fn header(
+    name: &'static str,
+    value: impl Into<Cow<'static, str>>,
+) -> (Cow<'static, str>, Cow<'static, [u8]>) {
+    let value = match value.into() {
+        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+    };
+    (Cow::Borrowed(name), value)
 }
 
 impl Asked<'_> {
@@ -287,7 +346,7 @@ mod tests {
             .headers
             .iter()
             .find(|(key, _)| *key == name)
-            .map(|(_, value)| value.as_ref())
+            .and_then(|(_, value)| std::str::from_utf8(value).ok())
     }
 
     #[test]

@@ -81,6 +81,26 @@ impl RequestBody {
         Self::Memory { pieces, length }
     }
 
+    /// All of the body in one piece; `None` if there is none, or if it was too long to be held in memory.
+    pub fn held(&self) -> Option<Bytes> {
+        match self {
+            Self::Memory { pieces, .. } => match pieces.as_slice() {
+                [one] => Some(one.clone()),
+                several => Some(several.concat().into()),
+            },
+            Self::Empty(_) | Self::File { .. } | Self::Streamed { .. } => None,
+        }
+    }
+
+    /// A body that somebody made.
+    pub fn made(body: Bytes) -> Self {
+        let length = body.len() as u64;
+        Self::Memory {
+            pieces: vec![body],
+            length,
+        }
+    }
+
     /// How the upstream is told where the body ends.
     pub fn framing(&self) -> Framing {
         match self {

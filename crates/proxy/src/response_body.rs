@@ -90,7 +90,7 @@ async fn send_http1(
     let mut bytes = exchange.worker.scratch.take();
     response_head::write(exchange, &head, announced, connection, &mut bytes)?;
     // Perf: frees the read buffer, so that the body can be read into it from its start.
-    head.recycle(&exchange.worker.buffers);
+    exchange.keep_written(head)?;
     let gathered = relay.gather(&mut body);
     relay.out.begin(bytes);
     gathered?;
@@ -115,6 +115,7 @@ async fn send_http1(
         }
     };
     exchange.body_bytes = relay.sent;
+    exchange.sent_bytes = relay.out.written;
     relayed?;
     exchange.worker.scratch.set(relay.out.take_buffer());
     body.finish(&exchange.worker);

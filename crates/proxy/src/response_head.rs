@@ -20,7 +20,8 @@ pub(crate) fn edit(exchange: &mut Exchange, head: &mut ResponseHead) -> Result<(
     let edited = keep_first_only(headers)
         .and_then(|()| add_charset(headers, status, &exchange.published.settings.charset))
         .and_then(|()| add_rare(exchange, headers));
-    edited.map_err(cannot)
+    edited.map_err(cannot)?;
+    exchange.filter_head(head)
 }
 
 /// Writes an edited head in HTTP/1's form, with what we say about the exchange.

@@ -201,7 +201,7 @@ fn with_port(name: &str, port: u16, protocol: Protocol) -> String {
         let mut host = String::with_capacity(name.len() + 6);
         host.push_str(name);
         host.push(':');
-        host.extend(digits.as_ref().iter().copied().map(char::from));
+        host.push_str(digits.as_str());
         host
     }
 }

@@ -268,7 +268,9 @@ fn a_published_snapshot_serves_the_next_request_of_an_open_connection() {
         serde_json::json!({}),
         serde_json::json!({}),
     );
-    gateway.shared.publish(crate::support::snapshot(changes));
+    gateway
+        .shared
+        .publish(crate::support::plain_snapshot(changes));
     client.send("GET /x HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_eq!(status(&client.until("\r\n\r\nok")), 200);
 }

@@ -13,6 +13,7 @@ mod errors;
 mod forwarding;
 mod hostile;
 mod http2;
+mod plugins;
 mod responses;
 mod retries;
 mod support;

@@ -10,7 +10,7 @@ use net::listen::{ListenAddress, ListenSpec, ListenerSet};
 use proxy::{DataPlaneSettings, Shared, Worker, WorkerConfig};
 use router::Flavor;
 use serde_json::{Value, json};
-use snapshot::{Change, Options, Snapshot, Unresolved};
+use snapshot::{Change, NoPlugins, Options, PluginTable, Snapshot, Unresolved};
 use stdx::SystemClock;
 use store::Version;
 use uuid::Uuid;
@@ -62,12 +62,17 @@ fn merge(into: &mut Value, from: Value) {
     }
 }
 
+/// The snapshot that records without plugins make.
+pub fn plain_snapshot(changes: Vec<Change>) -> Arc<Snapshot> {
+    snapshot(changes, Arc::new(NoPlugins))
+}
+
 /// The snapshot that the records make.
-pub fn snapshot(changes: Vec<Change>) -> Arc<Snapshot> {
+pub fn snapshot(changes: Vec<Change>, plugins: Arc<dyn PluginTable>) -> Arc<Snapshot> {
     let options = Options {
         flavor: Flavor::default(),
         references: Arc::new(Unresolved),
-        plugins: Arc::new(snapshot::NoPlugins),
+        plugins,
     };
     let (snapshot, problems) = Snapshot::empty(options).with(Version(1), changes);
     assert_eq!(problems, []);
@@ -86,6 +91,15 @@ impl Gateway {
         settings: DataPlaneSettings,
         flags: impl FnOnce(&mut ListenSpec),
     ) -> Self {
+        Self::of(plain_snapshot(changes), settings, flags)
+    }
+
+    /// Serves a snapshot, with settings and listener flags.
+    pub fn of(
+        snapshot: Arc<Snapshot>,
+        settings: DataPlaneSettings,
+        flags: impl FnOnce(&mut ListenSpec),
+    ) -> Self {
         let mut spec = ListenSpec::new(ListenAddress::Tcp(([127, 0, 0, 1], 0).into()));
         flags(&mut spec);
         let _runtime = runtime().enter();
@@ -96,7 +110,7 @@ impl Gateway {
         )
         .expect("a resolver");
         let shared = Shared::new(
-            snapshot(changes),
+            snapshot,
             settings,
             None,
             resolver,

@@ -1,0 +1,437 @@
+//! The plugins of an exchange: which handlers it goes through, and their turns in each phase.
+//!
+//! Without any plugin record this costs a request one comparison. A plugin that fails ends the exchange with 500, and
+//! nothing else.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http1::{Framing, ResponseHead};
+use plugin_api::{
+    ClientConnection, Entity, Exchange as View, Failure, Flow, Latencies, Matched, Needs, Phase,
+    Reply, Summary, Tls, Upstream, Work,
+};
+use router::Protocol;
+use snapshot::{Chain, ChainKey, Instance, Plugins, Service};
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::exchange::Exchange;
+use crate::request_body::RequestBody;
+use crate::response_head;
+
+/// The most chains that a worker keeps compiled.
+const MOST_CHAINS: usize = 4096;
+
+/// The chains that a worker has compiled, of one state of the plugins.
+#[derive(Debug, Default)]
+pub(crate) struct Chains(RefCell<(Plugins, HashMap<ChainKey, Rc<Chain>>)>);
+
+impl Chains {
+    /// The chain of a route and a service.
+    pub fn get(&self, plugins: &Plugins, route: Option<Uuid>, service: Option<Uuid>) -> Rc<Chain> {
+        let (of, compiled) = &mut *self.0.borrow_mut();
+        if !of.is_same(plugins) {
+            *of = plugins.clone();
+            compiled.clear();
+        }
+        let key = plugins.key(route, service);
+        if let Some(known) = compiled.get(&key) {
+            return known.clone();
+        }
+        if compiled.len() >= MOST_CHAINS {
+            compiled.clear();
+        }
+        let chain = Rc::new(plugins.chain(key));
+        compiled.insert(key, chain.clone());
+        chain
+    }
+}
+
+/// The handlers of one exchange, and what they have worked out.
+pub(crate) struct Plugged {
+    chain: Rc<Chain>,
+    /// The records that apply, as far as it is settled: of all requests until there is a route, then of the route.
+    chosen: Vec<Arc<Instance>>,
+    pub work: Work,
+    /// The head that the client got, if a handler wants to log it.
+    pub sent: Option<ResponseHead>,
+}
+
+impl std::fmt::Debug for Plugged {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(&self.chosen).finish()
+    }
+}
+
+impl Plugged {
+    /// The plugins of all requests, for an exchange that has no route yet. `None` if there are no plugins at all.
+    pub fn begin(chains: &Chains, plugins: &Plugins) -> Option<Box<Self>> {
+        if plugins.is_empty() {
+            return None;
+        }
+        let chain = chains.get(plugins, None, None);
+        let links = chain.links().iter();
+        let chosen = links.filter_map(|link| link.choose(None).cloned());
+        Some(Box::new(Self {
+            chosen: chosen.collect(),
+            chain,
+            work: Work::default(),
+            sent: None,
+        }))
+    }
+
+    /// Whether a handler that applies has work in a phase.
+    pub fn has(&self, phase: Phase) -> bool {
+        self.chosen
+            .iter()
+            .any(|instance| instance.needs.phases.contains(phase))
+    }
+
+    /// Whether a handler that applies changes how long the answer's body is.
+    pub fn changes_length(&self) -> bool {
+        self.chosen
+            .iter()
+            .any(|instance| instance.needs.changes_length)
+    }
+
+    /// Whether a handler that applies wants to log the head of the answer.
+    fn logs_head(&self) -> bool {
+        self.chosen
+            .iter()
+            .any(|instance| instance.needs.answer_head)
+    }
+
+    fn with(&self, phase: Phase) -> Vec<Arc<Instance>> {
+        let chosen = self.chosen.iter();
+        let with = chosen.filter(|instance| instance.needs.phases.contains(phase));
+        with.cloned().collect()
+    }
+}
+
+/// Tells the states of handlers apart.
+fn mark(instance: &Arc<Instance>) -> usize {
+    Arc::as_ptr(instance).addr()
+}
+
+impl Exchange {
+    /// Phase *rewrite*, for the plugins of all requests. An answer ends the exchange.
+    pub async fn rewrite(&mut self) -> Result<Option<Box<Reply>>, Error> {
+        let Some(plugged) = &self.plugged else {
+            return Ok(None);
+        };
+        for instance in plugged.with(Phase::Rewrite) {
+            let mut none = Vec::new();
+            let Some(mut view) = self.view(&mut none) else {
+                break;
+            };
+            view.work.enter(mark(&instance));
+            match instance.handler.rewrite(&mut view).outcome().await {
+                Ok(Flow::Next) => {}
+                Ok(Flow::Answer(reply)) => return Ok(Some(reply)),
+                Err(failure) => return Err(self.failed(&instance, Phase::Rewrite, &failure)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes up the chain of the route; tells what it needs.
+    pub fn enter_chain(&mut self) -> Needs {
+        let ids = self
+            .chosen
+            .as_ref()
+            .map(|chosen| (chosen.route.id, chosen.route.service_id));
+        let (route, service) = ids.unzip();
+        let Some(plugged) = &mut self.plugged else {
+            return Needs::default();
+        };
+        let plugins = &self.published.snapshot.plugins;
+        plugged.chain = self.worker.chains.get(plugins, route, service.flatten());
+        plugged.chosen.clear();
+        plugged.chain.needs
+    }
+
+    /// Phase *access*: settles which records apply, and gives those with work in it their turns.
+    ///
+    /// Compat: after an answer or a failure nobody else has a turn, but the records that apply are settled all the same,
+    /// because they filter and log the answer.
+    pub async fn access(&mut self) -> Option<Box<Reply>> {
+        let chain = self.plugged.as_ref()?.chain.clone();
+        let mut answer = None;
+        for link in chain.links() {
+            let plugged = self.plugged.as_mut()?;
+            let consumer = plugged.work.consumer.as_ref().map(|consumer| consumer.id);
+            let Some(instance) = link.choose(consumer).cloned() else {
+                continue;
+            };
+            plugged.chosen.push(instance.clone());
+            if answer.is_some() || !instance.needs.phases.contains(Phase::Access) {
+                continue;
+            }
+            let mut none = Vec::new();
+            let mut view = self.view(&mut none)?;
+            view.work.enter(mark(&instance));
+            match instance.handler.access(&mut view).outcome().await {
+                Ok(Flow::Next) => {}
+                Ok(Flow::Answer(reply)) => answer = Some(reply),
+                Err(failure) => {
+                    self.failed(&instance, Phase::Access, &failure);
+                    let reply = Reply::message(500, "An unexpected error occurred");
+                    answer = Some(Box::new(reply));
+                }
+            }
+        }
+        answer
+    }
+
+    /// Phase *response*, with the whole answer of the upstream.
+    pub async fn respond(
+        &mut self,
+        head: &mut ResponseHead,
+        body: &mut Bytes,
+    ) -> Result<Option<Box<Reply>>, Error> {
+        let Some(plugged) = &self.plugged else {
+            return Ok(None);
+        };
+        for instance in plugged.with(Phase::Response) {
+            let mut none = Vec::new();
+            let Some(mut view) = self.view(&mut none) else {
+                break;
+            };
+            view.work.enter(mark(&instance));
+            let step = instance.handler.response(&mut view, head, body);
+            match step.outcome().await {
+                Ok(Flow::Next) => {}
+                Ok(Flow::Answer(reply)) => return Ok(Some(reply)),
+                Err(failure) => return Err(self.failed(&instance, Phase::Response, &failure)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Phase *header filter*: what was decided early about the answer's head, then the handlers.
+    pub fn filter_head(&mut self, head: &mut ResponseHead) -> Result<(), Error> {
+        let Some(plugged) = &mut self.plugged else {
+            return Ok(());
+        };
+        for edit in std::mem::take(&mut plugged.work.answer_headers) {
+            edit.apply(head).map_err(|_| {
+                Error::Internal("a plugin's response header that cannot be written")
+            })?;
+        }
+        for instance in plugged.with(Phase::HeaderFilter) {
+            let mut none = Vec::new();
+            let Some(mut view) = self.view(&mut none) else {
+                break;
+            };
+            view.work.enter(mark(&instance));
+            if let Err(failure) = instance.handler.header_filter(&mut view, head) {
+                return Err(self.failed(&instance, Phase::HeaderFilter, &failure));
+            }
+        }
+        Ok(())
+    }
+
+    /// Phase *body filter*, for one piece.
+    pub fn filter_body(&mut self, piece: &mut Bytes, last: bool) -> Result<(), Error> {
+        let Some(plugged) = &self.plugged else {
+            return Ok(());
+        };
+        for instance in plugged.with(Phase::BodyFilter) {
+            let mut none = Vec::new();
+            let Some(mut view) = self.view(&mut none) else {
+                break;
+            };
+            view.work.enter(mark(&instance));
+            if let Err(failure) = instance.handler.body_filter(&mut view, piece, last) {
+                return Err(self.failed(&instance, Phase::BodyFilter, &failure));
+            }
+        }
+        Ok(())
+    }
+
+    /// The body that a plugin gave the request.
+    pub fn changed_body(&mut self) -> Option<RequestBody> {
+        let work = &mut self.plugged.as_mut()?.work;
+        let body = work.body.take().filter(|_| work.body_changed)?;
+        Some(RequestBody::made(body))
+    }
+
+    /// The service as the plugins of the chain want it asked.
+    pub fn redirected(&mut self, service: Arc<Service>) -> Result<Arc<Service>, Error> {
+        let Some(plugged) = &mut self.plugged else {
+            return Ok(service);
+        };
+        let wanted = std::mem::take(&mut plugged.work.upstream);
+        if wanted == Upstream::default() {
+            return Ok(service);
+        }
+        let mut service = Service::clone(&service);
+        if let Some(scheme) = &wanted.scheme {
+            service.protocol = Protocol::parse(scheme)
+                .ok_or(Error::Internal("a plugin chose a scheme that there is not"))?;
+        }
+        if let Some(host) = wanted.host {
+            service.host = host;
+        }
+        service.port = wanted.port.unwrap_or(service.port);
+        if let (Some(host), Some(chosen)) = (wanted.host_header, &mut self.chosen) {
+            chosen.preserved_host = Some(host.into());
+        }
+        Ok(Arc::new(service))
+    }
+
+    /// Keeps the head that the client got, if a handler wants to log it.
+    pub fn keep_sent(&mut self, head: ResponseHead) {
+        match &mut self.plugged {
+            Some(plugged) if plugged.logs_head() => plugged.sent = Some(head),
+            _ => head.recycle(&self.worker.buffers),
+        }
+    }
+
+    /// As [`Exchange::keep_sent`], for a head to which our own lines were added while it was written.
+    pub fn keep_written(&mut self, mut head: ResponseHead) -> Result<(), Error> {
+        if self
+            .plugged
+            .as_ref()
+            .is_some_and(|plugged| plugged.logs_head())
+        {
+            response_head::finish(self, &mut head)?;
+        }
+        self.keep_sent(head);
+        Ok(())
+    }
+
+    /// Phase *log*.
+    pub fn log_to_plugins(&mut self) {
+        let Some(plugged) = &mut self.plugged else {
+            return;
+        };
+        let handlers = plugged.with(Phase::Log);
+        if handlers.is_empty() {
+            return;
+        }
+        let sent = plugged.sent.take();
+        let uri = self.target();
+        let now = self.worker.clock.monotonic();
+        let since = |from: Instant| now.saturating_duration_since(from);
+        let wait = self.forwarded.zip(self.waited_until);
+        let summary = Summary {
+            status: self.status.unwrap_or(499),
+            head: sent.as_ref(),
+            source: self.source,
+            request_size: self.request_size(),
+            response_size: self.sent_bytes,
+            upstream_status: self.upstream_status,
+            uri: &uri,
+            started_at: self.worker.clock.now() - since(self.started),
+            latencies: Latencies {
+                gateway: match self.forwarded {
+                    Some(forwarded) => forwarded.saturating_duration_since(self.started),
+                    None => since(self.started),
+                },
+                upstream: wait.map(|(asked, answered)| answered.saturating_duration_since(asked)),
+                request: since(self.started),
+                receive: self.waited_until.map(since).unwrap_or_default(),
+            },
+            tries: &[],
+        };
+        for instance in handlers {
+            let mut none = Vec::new();
+            let Some(mut view) = self.view(&mut none) else {
+                break;
+            };
+            view.work.enter(mark(&instance));
+            instance.handler.log(&mut view, &summary);
+        }
+    }
+
+    /// The bytes of the request, as far as the client announced or sent them.
+    fn request_size(&self) -> u64 {
+        let body = match self.head.framing() {
+            Framing::Length(length) => length,
+            _ => 0,
+        };
+        self.head.received_len() as u64 + body
+    }
+
+    /// Whether a handler that applies changes how long the answer's body is.
+    pub fn changes_length(&self) -> bool {
+        self.plugged
+            .as_ref()
+            .is_some_and(|plugged| plugged.changes_length())
+    }
+
+    /// Whether a handler that applies has work in a phase.
+    pub fn has_phase(&self, phase: Phase) -> bool {
+        self.plugged
+            .as_ref()
+            .is_some_and(|plugged| plugged.has(phase))
+    }
+
+    /// The exchange as a handler sees it; `None` without plugins. `none` stands for the target while there is none.
+    fn view<'a>(&'a mut self, none: &'a mut Vec<u8>) -> Option<View<'a>> {
+        let forwarded_proto = match self.forwarded_proto() {
+            said if said.eq_ignore_ascii_case(b"https") => "https",
+            _ => "http",
+        };
+        let trusted = self.peer_is_trusted();
+        let plugged = self.plugged.as_deref_mut()?;
+        let peer = &*self.peer;
+        let (matched, target) = match &mut self.chosen {
+            Some(chosen) => {
+                let service = chosen.route.service.as_ref();
+                let matched = Matched {
+                    route: Some(Entity {
+                        id: chosen.route.id,
+                        name: chosen.route.name.as_deref(),
+                    }),
+                    service: service.map(|service| Entity {
+                        id: service.id,
+                        name: service.name.as_deref(),
+                    }),
+                    captures: chosen.captures.as_deref(),
+                };
+                (matched, &mut chosen.target)
+            }
+            None => (Matched::default(), none),
+        };
+        Some(View {
+            head: &mut self.head,
+            target,
+            connection: ClientConnection {
+                client: self.client,
+                peer: peer.address,
+                port: peer.port.parse().unwrap_or_default(),
+                trusted,
+                http2: self.http2,
+                tls: peer.tls.then(|| Tls {
+                    version: peer.tls_version,
+                    server_name: peer.sni.as_deref(),
+                    client_certificate: peer.client_certificate.as_deref(),
+                }),
+                forwarded_proto,
+                host: &self.host,
+                request_id: self.id.as_str(),
+                started: self.started,
+            },
+            matched,
+            work: &mut plugged.work,
+        })
+    }
+
+    fn failed(&self, instance: &Instance, phase: Phase, failure: &Failure) -> Error {
+        tracing::error!(
+            plugin = &*instance.name,
+            plugin_id = %instance.id,
+            phase = phase.name(),
+            request_id = %self.id,
+            "a plugin failed: {failure}"
+        );
+        Error::Internal("a plugin failed")
+    }
+}

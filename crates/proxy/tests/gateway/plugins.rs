@@ -1,0 +1,369 @@
+//! What plugins can do to an exchange, with plugins that are not in the product.
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use plugin_api::{
+    Configured, Exchange, Failure, Flow, Handler, Needs, Phase, Reply, ResponseHead, Step, Summary,
+};
+use proxy::DataPlaneSettings;
+use serde_json::{Value, json};
+use snapshot::{Change, Known, PluginTable};
+
+use crate::support::{
+    Gateway, Upstream, body, header, record, service_and_route, snapshot, status,
+};
+
+/// Plugins by name: each does one thing, and writes into the journal when its turn comes.
+#[derive(Debug, Clone, Default)]
+struct Table(Arc<Mutex<Vec<String>>>);
+
+impl Table {
+    fn journal(&self) -> Vec<String> {
+        self.0.lock().expect("a lock").clone()
+    }
+}
+
+impl PluginTable for Table {
+    fn plugin(&self, name: &str) -> Option<Known> {
+        Some(Known {
+            priority: name.len() as i64,
+            ignores_route: false,
+            ignores_service: false,
+            ignores_consumer: false,
+        })
+    }
+
+    fn build(&self, name: &str, record: &Configured<'_>) -> Result<Arc<dyn Handler>, Failure> {
+        Ok(Arc::new(Scripted {
+            name: name.to_owned(),
+            config: Value::Object(record.config.clone()),
+            journal: self.clone(),
+        }))
+    }
+}
+
+/// Does what its configuration says.
+struct Scripted {
+    name: String,
+    config: Value,
+    journal: Table,
+}
+
+impl Scripted {
+    fn does(&self, what: &str) -> bool {
+        self.config["does"] == what
+    }
+
+    fn note(&self, what: impl std::fmt::Display) {
+        let line = format!("{} {what}", self.name);
+        self.journal.0.lock().expect("a lock").push(line);
+    }
+}
+
+#[derive(Default)]
+struct Pieces(usize);
+
+impl Handler for Scripted {
+    fn needs(&self) -> Needs {
+        let all = [
+            Phase::Rewrite,
+            Phase::Access,
+            Phase::HeaderFilter,
+            Phase::BodyFilter,
+            Phase::Log,
+        ];
+        let held = [Phase::Response, Phase::Log];
+        Needs {
+            request_body: self.does("replace the body"),
+            changes_length: true,
+            answer_head: true,
+            ..Needs::phases(if self.does("hold the answer") {
+                &held
+            } else {
+                &all
+            })
+        }
+    }
+
+    fn rewrite<'a>(&'a self, exchange: &'a mut Exchange<'_>) -> Step<'a> {
+        self.note("rewrite");
+        if self.does("send elsewhere") {
+            return Step::answer(Reply::new(418));
+        }
+        assert!(exchange.matched.route.is_none());
+        Step::next()
+    }
+
+    fn access<'a>(&'a self, exchange: &'a mut Exchange<'_>) -> Step<'a> {
+        self.note("access");
+        match self.config["does"].as_str().unwrap_or_default() {
+            "fail" => return Step::Now(Err(Failure::new("on purpose"))),
+            "panic" => panic!("on purpose"),
+            "refuse" => {
+                let refusal = Reply::message(403, "not you").with_header("X-Why", "because");
+                return Step::answer(refusal);
+            }
+            "wait" => {
+                return Step::later(async move {
+                    tokio::task::yield_now().await;
+                    exchange.head.headers.set("X-Waited", "yes")?;
+                    Ok(Flow::Next)
+                });
+            }
+            "replace the body" => {
+                let upper = exchange.body().to_ascii_uppercase();
+                exchange.set_body([upper, b"!".to_vec()].concat());
+            }
+            "ask for something else" => {
+                *exchange.target = b"/else".to_vec();
+                exchange.set_query(b"a=b");
+            }
+            _ => {}
+        }
+        Step::next()
+    }
+
+    fn response<'a>(
+        &'a self,
+        _: &'a mut Exchange<'_>,
+        head: &'a mut ResponseHead,
+        body: &'a mut Bytes,
+    ) -> Step<'a> {
+        self.note(format_args!("response {}", body.len()));
+        head.set_status(201);
+        *body = Bytes::from(body.iter().rev().copied().collect::<Vec<_>>());
+        Step::next()
+    }
+
+    fn header_filter(&self, _: &mut Exchange<'_>, head: &mut ResponseHead) -> Result<(), Failure> {
+        self.note(format_args!("header_filter {}", head.status()));
+        head.headers.append("X-Filtered", self.name.as_bytes())?;
+        Ok(())
+    }
+
+    fn body_filter(
+        &self,
+        exchange: &mut Exchange<'_>,
+        piece: &mut Bytes,
+        last: bool,
+    ) -> Result<(), Failure> {
+        let pieces = exchange.state::<Pieces>();
+        pieces.0 += 1;
+        if last && self.does("append") {
+            *piece = [&piece[..], b" and more"].concat().into();
+        }
+        Ok(())
+    }
+
+    fn log(&self, exchange: &mut Exchange<'_>, summary: &Summary<'_>) {
+        let head = summary.head.expect("a head was asked for");
+        assert!(head.headers.contains("X-Kong-Request-Id") || summary.source.name() == "kong");
+        let pieces = exchange.state::<Pieces>().0;
+        assert!(pieces > 0 || self.does("hold the answer"));
+        self.note(format_args!(
+            "log {} {}",
+            summary.status,
+            summary.source.name()
+        ));
+    }
+}
+
+fn plugin(number: u128, name: &str, does: &str, more: Value) -> Change {
+    let mut fields = json!({ "name": name, "enabled": true, "config": { "does": does } });
+    for (key, value) in more.as_object().expect("an object") {
+        fields[key] = value.clone();
+    }
+    record("plugins", number, fields)
+}
+
+/// A gateway to an upstream with these plugins, and their journal.
+fn gateway(upstream: &Upstream, plugins: Vec<Change>) -> (Gateway, Table) {
+    let table = Table::default();
+    let mut changes = service_and_route(upstream.address, json!({}), json!({"paths": ["/a"]}));
+    changes.extend(plugins);
+    let snapshot = snapshot(changes, Arc::new(table.clone()));
+    let gateway = Gateway::of(snapshot, DataPlaneSettings::default(), |_| {});
+    (gateway, table)
+}
+
+const GET: &str = "GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+
+#[test]
+fn each_phase_gives_the_plugins_their_turns_by_priority() {
+    let upstream = Upstream::ok();
+    let (gateway, table) = gateway(
+        &upstream,
+        vec![
+            plugin(10, "a", "", json!({})),
+            plugin(11, "bb", "", json!({})),
+        ],
+    );
+    let answer = gateway.exchange(GET);
+    assert_eq!(status(&answer), 200);
+    assert!(
+        answer.contains("X-Filtered: bb\r\nX-Filtered: a\r\n"),
+        "{answer}"
+    );
+    let expected = [
+        "bb rewrite",
+        "a rewrite",
+        "bb access",
+        "a access",
+        "bb header_filter 200",
+        "a header_filter 200",
+        "bb log 200 upstream",
+        "a log 200 upstream",
+    ];
+    assert_eq!(table.journal(), expected);
+}
+
+#[test]
+fn an_answer_ends_access_for_those_behind_it_and_is_filtered_by_all() {
+    let upstream = Upstream::ok();
+    let plugins = vec![
+        plugin(10, "a", "", json!({})),
+        plugin(11, "bb", "refuse", json!({})),
+    ];
+    let (gateway, table) = gateway(&upstream, plugins);
+    let answer = gateway.exchange(GET);
+    assert_eq!(
+        (status(&answer), body(&answer)),
+        (403, r#"{"message":"not you"}"#)
+    );
+    assert_eq!(header(&answer, "X-Why"), Some("because"));
+    assert!(
+        answer.contains("X-Filtered: bb\r\nX-Filtered: a\r\n"),
+        "{answer}"
+    );
+    assert!(upstream.requests().is_empty());
+    let journal = table.journal();
+    assert!(!journal.contains(&"a access".to_owned()), "{journal:?}");
+    assert!(
+        journal.contains(&"a log 403 kong".to_owned()),
+        "{journal:?}"
+    );
+}
+
+#[test]
+fn a_failure_or_a_panic_ends_one_request_with_500() {
+    let upstream = Upstream::ok();
+    for does in ["fail", "panic"] {
+        let plugins = vec![plugin(
+            10,
+            "a",
+            does,
+            json!({"route": {"id": "00000000-0000-0000-0000-000000000002"}}),
+        )];
+        let (gateway, _) = gateway(&upstream, plugins);
+        for _ in 0..2 {
+            let answer = gateway.exchange(GET);
+            assert_eq!(status(&answer), 500, "{answer}");
+            assert!(
+                body(&answer).contains("An unexpected error occurred"),
+                "{answer}"
+            );
+        }
+    }
+    assert!(upstream.requests().is_empty());
+}
+
+#[test]
+fn plugins_of_all_requests_see_those_without_a_route() {
+    let upstream = Upstream::ok();
+    let plugins = vec![
+        plugin(10, "a", "", json!({})),
+        plugin(
+            11,
+            "bb",
+            "",
+            json!({"service": {"id": "00000000-0000-0000-0000-000000000001"}}),
+        ),
+    ];
+    let (gateway, table) = gateway(&upstream, plugins);
+    let answer = gateway.exchange(GET.replace("/a", "/nowhere"));
+    assert_eq!(
+        (status(&answer), header(&answer, "X-Filtered")),
+        (404, Some("a"))
+    );
+    assert_eq!(
+        table.journal(),
+        ["a rewrite", "a header_filter 404", "a log 404 kong"]
+    );
+}
+
+#[test]
+fn rewrite_can_answer_before_a_route_is_sought() {
+    let upstream = Upstream::ok();
+    let (gateway, _) = gateway(
+        &upstream,
+        vec![plugin(10, "a", "send elsewhere", json!({}))],
+    );
+    assert_eq!(status(&gateway.exchange(GET)), 418);
+}
+
+#[test]
+fn a_handler_may_wait() {
+    let upstream = Upstream::ok();
+    let (gateway, _) = gateway(&upstream, vec![plugin(10, "a", "wait", json!({}))]);
+    assert_eq!(status(&gateway.exchange(GET)), 200);
+    assert_eq!(header(&upstream.request(), "X-Waited"), Some("yes"));
+}
+
+#[test]
+fn the_upstream_gets_the_body_and_the_target_that_a_plugin_made() {
+    let upstream = Upstream::ok();
+    let plugins = vec![
+        plugin(10, "a", "replace the body", json!({})),
+        plugin(11, "bb", "ask for something else", json!({})),
+    ];
+    let (gateway, _) = gateway(&upstream, plugins);
+    for framing in [
+        "Content-Length: 5\r\n\r\nhello",
+        "Transfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n",
+    ] {
+        let request = format!("POST /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{framing}");
+        assert_eq!(status(&gateway.exchange(request)), 200);
+    }
+    for request in upstream.requests() {
+        assert!(
+            request.starts_with("POST /else?a=b HTTP/1.1\r\n"),
+            "{request}"
+        );
+        assert_eq!(
+            (header(&request, "Content-Length"), body(&request)),
+            (Some("6"), "HELLO!")
+        );
+    }
+}
+
+#[test]
+fn a_body_that_grows_is_sent_in_chunks() {
+    let upstream = Upstream::ok();
+    let (gateway, _) = gateway(&upstream, vec![plugin(10, "a", "append", json!({}))]);
+    let answer = gateway.exchange(GET);
+    assert_eq!(header(&answer, "Content-Length"), None);
+    assert_eq!(body(&answer), "2\r\nok\r\n9\r\n and more\r\n0\r\n\r\n");
+    let old = gateway.exchange("GET /a HTTP/1.0\r\nHost: x\r\n\r\n");
+    assert_eq!(
+        (header(&old, "Transfer-Encoding"), body(&old)),
+        (None, "ok and more")
+    );
+    let head = gateway.exchange(GET.replace("GET", "HEAD"));
+    assert_eq!((status(&head), body(&head)), (200, ""));
+}
+
+#[test]
+fn an_answer_that_is_held_can_be_changed_as_a_whole() {
+    let upstream = Upstream::answering(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n",
+    );
+    let (gateway, table) = gateway(
+        &upstream,
+        vec![plugin(10, "a", "hold the answer", json!({}))],
+    );
+    let answer = gateway.exchange(GET);
+    assert_eq!((status(&answer), body(&answer)), (201, "cba"));
+    assert_eq!(header(&answer, "Content-Length"), Some("3"));
+    assert_eq!(table.journal(), ["a response 3", "a log 201 upstream"]);
+}
