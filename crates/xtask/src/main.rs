@@ -3,6 +3,7 @@
 mod bench;
 mod conformance;
 mod documents;
+mod drill;
 mod layers;
 mod licences;
 mod node;
@@ -22,6 +23,9 @@ usage: cargo xtask COMMAND
   schemathesis    test the Admin API of a node against its own OpenAPI document
   conformance     replay Kong's recorded answers against a node
                   [--store postgres|sqlite] [--release] [--only TEXT] [--verbose]
+  drill           break a cluster in many ways under load, and count what clients notice
+                  [--quick] [--only TEXT] [--rate N] [--outage SECONDS] [--binary FILE] [--list]
+                  [--against FILE --yes-break-it]
   bench           compare CPU time and memory with nginx's [--quick] [--binary FILE] [--output FILE]
 ";
 
@@ -35,6 +39,7 @@ fn main() -> anyhow::Result<()> {
         "gen" => documents::write(),
         "schemathesis" => schemathesis::run(),
         "conformance" => conformance::run(&rest),
+        "drill" => drill::run(&rest),
         "bench" => bench::run(&rest),
         "" | "help" | "--help" | "-h" => {
             steps::say(USAGE);
