@@ -16,13 +16,18 @@ error_log error.log notice;
 events { worker_connections 4096; }
 http {
     access_log off;
-    client_body_temp_path body;
-    proxy_temp_path proxy;
-    fastcgi_temp_path fastcgi;
-    uwsgi_temp_path uwsgi;
-    scgi_temp_path scgi;
+    include temporary.conf;
     include http.conf;
 }
+";
+
+/// Where nginx puts what does not fit into memory.
+const TEMPORARY: &str = "\
+client_body_temp_path body;
+proxy_temp_path proxy;
+fastcgi_temp_path fastcgi;
+uwsgi_temp_path uwsgi;
+scgi_temp_path scgi;
 ";
 
 /// An nginx with a configuration of the caller's; ended when it is dropped.
@@ -54,6 +59,19 @@ impl Nginx {
         complete(command(&folder)?.arg("-t"), folder.owner()).map(drop)
     }
 
+    /// As [`Nginx::check`] for a whole configuration. What it would write elsewhere, it writes into its folder.
+    pub fn check_whole(main: &str, files: &[(&str, &str)]) -> Result<()> {
+        let folder = prepare("", files)?;
+        let lines = main.lines().map(|line| match line.trim() {
+            "http {" => "http {\n    include temporary.conf;",
+            other if other.starts_with("pid ") => "pid nginx.pid;",
+            other if other.starts_with("error_log ") => "error_log error.log;",
+            _ => line,
+        });
+        folder.write("nginx.conf", &lines.collect::<Vec<_>>().join("\n"))?;
+        complete(command(&folder)?.arg("-t"), folder.owner()).map(drop)
+    }
+
     /// The folder that it runs in.
     pub fn folder(&self) -> &Folder {
         &self.folder
@@ -68,6 +86,7 @@ impl Nginx {
 fn prepare(http: &str, files: &[(&str, &str)]) -> Result<Folder> {
     let folder = Folder::unprivileged()?;
     folder.write("nginx.conf", MAIN)?;
+    folder.write("temporary.conf", TEMPORARY)?;
     folder.write("http.conf", http)?;
     for (name, text) in files {
         folder.write(name, text)?;

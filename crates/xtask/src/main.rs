@@ -1,13 +1,16 @@
 //! The project's own commands: `cargo xtask COMMAND`. Nothing has to be installed for them.
 
 mod bench;
+mod cluster;
 mod conformance;
+mod deploy;
 mod documents;
 mod drill;
 mod layers;
 mod licences;
 mod node;
 mod packages;
+mod python;
 mod schemathesis;
 mod steps;
 mod tidy;
@@ -23,6 +26,9 @@ usage: cargo xtask COMMAND
   schemathesis    test the Admin API of a node against its own OpenAPI document
   conformance     replay Kong's recorded answers against a node
                   [--store postgres|sqlite] [--release] [--only TEXT] [--verbose]
+  cluster         start PostgreSQL, nodes, nginx, Prometheus and an upstream; ctrl-c ends them
+                  [--nodes N] [--release] [--binary FILE]
+  deploy          check the files of deploy/ with the engines that read them
   drill           break a cluster in many ways under load, and count what clients notice
                   [--quick] [--only TEXT] [--rate N] [--outage SECONDS] [--binary FILE] [--list]
                   [--against FILE --yes-break-it]
@@ -39,6 +45,8 @@ fn main() -> anyhow::Result<()> {
         "gen" => documents::write(),
         "schemathesis" => schemathesis::run(),
         "conformance" => conformance::run(&rest),
+        "cluster" => cluster::run(&rest),
+        "deploy" => deploy::check(),
         "drill" => drill::run(&rest),
         "bench" => bench::run(&rest),
         "" | "help" | "--help" | "-h" => {

@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::steps::{output, run, say};
 
 /// A program that must be there, and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 7] = [
+const PROGRAMS: [(&str, &str); 12] = [
     ("python3", "python3"),
     ("curl", "curl"),
     ("nginx", "nginx-light"),
@@ -14,6 +14,11 @@ const PROGRAMS: [(&str, &str); 7] = [
     ("cmake", "cmake"),
     ("sqlite3", "sqlite3"),
     ("initdb", "postgresql"),
+    ("redis-server", "redis-server"),
+    ("prometheus", "prometheus"),
+    ("haproxy", "haproxy"),
+    ("docker-compose", "docker-compose"),
+    ("systemd-analyze", "systemd"),
 ];
 
 /// What only the benchmarks need.
@@ -40,13 +45,18 @@ pub fn install(programs: &[(&str, &str)]) -> anyhow::Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    say(&format!("== installing {}", missing.join(", ")));
+    install_packages(&missing)
+}
+
+/// Installs packages, whether they are there or not.
+pub fn install_packages(packages: &[&str]) -> anyhow::Result<()> {
+    say(&format!("== installing {}", packages.join(", ")));
     run("apt-get update", apt().arg("update"))?;
     run(
         "apt-get install",
         apt()
             .args(["install", "-y", "--no-install-recommends"])
-            .args(&missing),
+            .args(packages),
     )
 }
 
@@ -73,6 +83,10 @@ fn apt() -> Command {
         command.arg("apt-get");
         command
     };
-    command.arg("-qq").env("DEBIAN_FRONTEND", "noninteractive");
+    // The run level tells the packages of servers not to start them.
+    command
+        .arg("-qq")
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .env("RUNLEVEL", "1");
     command
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
-use crate::{conformance, documents, packages, tidy};
+use crate::{conformance, deploy, documents, packages, tidy};
 
 /// Everything that must hold on main, cheapest first.
 pub fn test() -> anyhow::Result<()> {
@@ -30,6 +30,7 @@ pub fn test() -> anyhow::Result<()> {
     tests.args(["test", "--workspace", "--no-fail-fast"]);
     run("tests", tests.env("PROPTEST_RNG_SEED", "1"))?;
     documents::check()?;
+    deploy::check()?;
     conformance::ratchet()?;
     say("everything holds");
     Ok(())
