@@ -220,6 +220,9 @@ const NOTED: u64 = Known::Connection.bit()
 #[inline(always)]
 fn scan(window: &[u8], start: usize, names: &NameBytes) -> Result<Scanned, Error> {
     let line = window.get(start..).unwrap_or_default();
+    if line.starts_with(b"\r\n") {
+        return Ok(Scanned::Empty(start + 2));
+    }
     // Perf: a known name needs no look at its single bytes (benches/heads.rs).
     let near = near_colon(line).map(|len| (len, Known::of(&line[..len])));
     let (name_len, known) = match near {

@@ -35,31 +35,42 @@ impl OwnLines {
     ///
     /// Errors when the value could end the line, and for [`Known::Other`], which is no name.
     pub fn add(&mut self, name: Known, value: &[u8]) -> Result<(), Error> {
-        self.add_joined(name, &[value])
+        if !is_value(value) {
+            return Err(Error::InvalidValue);
+        }
+        self.begin(name, value.len())?;
+        self.bytes.extend_from_slice(value);
+        self.bytes.extend_from_slice(b"\r\n");
+        Ok(())
     }
 
     /// As [`OwnLines::add`], for a value that is in pieces.
-    #[inline]
     pub fn add_joined(&mut self, name: Known, value: &[&[u8]]) -> Result<(), Error> {
-        if name == Known::Other {
-            return Err(Error::InvalidName);
-        }
         if !value.iter().all(|piece| is_value(piece)) {
             return Err(Error::InvalidValue);
         }
-        let length: usize = value.iter().map(|piece| piece.len()).sum();
-        if self.bytes.len() + length > MAX_EDITS {
-            return Err(Error::HeadTooLarge);
-        }
-        let start = self.bytes.len();
-        // Perf: a copy of fixed length needs no call (benches/heads.rs).
-        let (prefix, len) = name.line_start();
-        self.bytes.extend_from_slice(prefix);
-        self.bytes.truncate(start + len);
+        self.begin(name, value.iter().map(|piece| piece.len()).sum())?;
         for piece in value {
             self.bytes.extend_from_slice(piece);
         }
         self.bytes.extend_from_slice(b"\r\n");
+        Ok(())
+    }
+
+    /// Writes the name, before a value of this length.
+    #[inline(always)]
+    fn begin(&mut self, name: Known, length: usize) -> Result<(), Error> {
+        if name == Known::Other {
+            return Err(Error::InvalidName);
+        }
+        let start = self.bytes.len();
+        if start + length > MAX_EDITS {
+            return Err(Error::HeadTooLarge);
+        }
+        // Perf: a copy of fixed length needs no call (benches/heads.rs).
+        let (prefix, len) = name.line_start();
+        self.bytes.extend_from_slice(prefix);
+        self.bytes.truncate(start + len);
         self.names |= name.bit();
         Ok(())
     }

@@ -176,15 +176,19 @@ fn resolve_segments(path: &[u8]) -> Vec<u8> {
 
 fn escape_into(path: &[u8], out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    for &byte in path {
-        if is_target_byte(byte) {
-            out.push(byte);
-        } else {
+    let mut rest = path;
+    while let Some(&byte) = rest.first() {
+        let clean = rest.iter().position(|byte| !is_target_byte(*byte));
+        let (run, behind) = rest.split_at(clean.unwrap_or(rest.len()));
+        out.extend_from_slice(run);
+        rest = behind;
+        if run.is_empty() {
             out.extend_from_slice(&[
                 b'%',
                 HEX[usize::from(byte >> 4)],
                 HEX[usize::from(byte & 15)],
             ]);
+            rest = behind.get(1..).unwrap_or_default();
         }
     }
 }
@@ -196,10 +200,33 @@ fn hex(digit: u8) -> Option<u8> {
 }
 
 /// RFC 3986 section 2.2, and the percent sign itself.
+const RESERVED: &[u8] = b"!*'();:@&=+$,/?%#[]";
+
 fn is_reserved(byte: u8) -> bool {
-    b"!*'();:@&=+$,/?%#[]".contains(&byte)
+    RESERVED.contains(&byte)
 }
 
+/// The bytes that may stand in a request target. Perf: a path is looked at byte by byte on every request.
+const TARGET_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let marks = [RESERVED, b"-_.~"];
+    let mut set = 0;
+    while set < marks.len() {
+        let mut at = 0;
+        while at < marks[set].len() {
+            table[marks[set][at] as usize] = true;
+            at += 1;
+        }
+        set += 1;
+    }
+    table
+};
+
 fn is_target_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || is_reserved(byte) || b"-_.~".contains(&byte)
+    TARGET_BYTES[usize::from(byte)]
 }
