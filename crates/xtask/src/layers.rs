@@ -56,6 +56,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("cluster", &["stdx", "schema", "entities", "store"]),
     ("health", &["stdx", "balancer", "net"]),
     ("records", &["stdx", "schema", "store", "plugin-api"]),
+    ("services", &["stdx", "net", "plugin-api"]),
     (
         "backup",
         &["stdx", "schema", "entities", "store", "declarative"],
@@ -133,6 +134,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "plugins",
             "plugin-api",
             "records",
+            "services",
             "declarative",
             "config",
             "router",

@@ -1,0 +1,204 @@
+//! Connections to other servers: names are looked up as the proxy does it, TLS is the proxy's.
+
+mod http;
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use net::Stream;
+use net::connect::{Connector, Target, TargetTls};
+use net::dns::{Records, Resolver};
+use net::tls::{ClientTlsCache, ClientTlsSettings, TrustStore};
+use plugin_api::{
+    BoxFuture, Connection, Destination, HttpRequest, HttpResponse, Network, NetworkError,
+    TlsOptions,
+};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::runtime::Handle;
+
+use self::http::Pool;
+
+/// Opens connections for plugins. Cloning shares the ones that are kept.
+#[derive(Clone)]
+pub struct Connections(Arc<Inner>);
+
+struct Inner {
+    runtime: Handle,
+    resolver: Resolver,
+    tls: ClientTlsCache,
+    /// Who may have signed a certificate; `None` trusts nobody.
+    trust: Option<TrustStore>,
+    pool: Pool,
+}
+
+impl Connections {
+    /// Connections that are opened on `runtime`. Certificates are checked against `trust`.
+    pub fn on(runtime: Handle, resolver: Resolver, trust: Option<TrustStore>) -> Self {
+        Self(Arc::new(Inner {
+            runtime,
+            resolver,
+            tls: ClientTlsCache::default(),
+            trust,
+            pool: Pool::default(),
+        }))
+    }
+
+    /// Runs the future where sockets live, and gives back a future that any thread may wait for.
+    fn run<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = Result<T, NetworkError>> + Send + 'static,
+    ) -> BoxFuture<Result<T, NetworkError>> {
+        let task = self.0.runtime.spawn(future);
+        Box::pin(async move {
+            let done = task.await;
+            done.unwrap_or_else(|error| Err(NetworkError::Failed(error.to_string())))
+        })
+    }
+}
+
+impl Inner {
+    async fn open(
+        &self,
+        to: &Destination,
+        tls: Option<&TlsOptions>,
+        timeout: Duration,
+    ) -> Result<Stream, NetworkError> {
+        let address = self.resolver.resolve_address(&to.host, to.port).await;
+        let address = address.map_err(|error| NetworkError::Failed(error.to_string()))?;
+        let tls = tls
+            .map(|options| self.target_tls(to, options))
+            .transpose()?;
+        let target = Target { address, tls };
+        Connector.connect(&target, timeout).await.map_err(|error| {
+            if error.kind == net::ConnectFailure::TimedOut {
+                NetworkError::Timeout
+            } else {
+                NetworkError::Failed(error.to_string())
+            }
+        })
+    }
+
+    fn target_tls(
+        &self,
+        to: &Destination,
+        options: &TlsOptions,
+    ) -> Result<TargetTls, NetworkError> {
+        let trust = match (options.verify, &self.trust) {
+            (false, _) => None,
+            (true, Some(trust)) => Some(trust.clone()),
+            (true, None) => {
+                let reason = "certificates are to be verified, and no CA is configured";
+                return Err(NetworkError::Failed(reason.to_owned()));
+            }
+        };
+        let config = self.tls.get(ClientTlsSettings {
+            trust,
+            ..ClientTlsSettings::default()
+        });
+        Ok(TargetTls {
+            config: config.map_err(|error| NetworkError::Failed(error.to_string()))?,
+            server_name: options.server_name.as_deref().unwrap_or(&to.host).into(),
+        })
+    }
+}
+
+impl Network for Connections {
+    fn http(&self, request: HttpRequest) -> BoxFuture<Result<HttpResponse, NetworkError>> {
+        let inner = self.0.clone();
+        self.run(async move {
+            let limit = request.timeout;
+            let exchange = http::exchange(&inner, request);
+            let done = tokio::time::timeout(limit, exchange).await;
+            done.unwrap_or(Err(NetworkError::Timeout))
+        })
+    }
+
+    fn datagram(&self, to: Destination, bytes: Bytes) -> BoxFuture<Result<(), NetworkError>> {
+        let inner = self.0.clone();
+        self.run(async move {
+            let failed = |error: std::io::Error| NetworkError::Failed(error.to_string());
+            let address = inner.resolver.resolve_address(&to.host, to.port).await;
+            let address = address.map_err(|error| NetworkError::Failed(error.to_string()))?;
+            let local: SocketAddr = match address {
+                SocketAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
+                SocketAddr::V6(_) => ([0u16; 8], 0).into(),
+            };
+            let socket = tokio::net::UdpSocket::bind(local).await.map_err(failed)?;
+            socket.send_to(&bytes, address).await.map_err(failed)?;
+            Ok(())
+        })
+    }
+
+    fn connect(
+        &self,
+        to: Destination,
+        tls: Option<TlsOptions>,
+        timeout: Duration,
+    ) -> BoxFuture<Result<Box<dyn Connection>, NetworkError>> {
+        let inner = self.0.clone();
+        self.run(async move {
+            let stream = inner.open(&to, tls.as_ref(), timeout).await?;
+            Ok(Box::new(Open { stream, timeout }) as Box<dyn Connection>)
+        })
+    }
+
+    fn resolve(&self, host: &str, port: u16) -> BoxFuture<Result<Vec<SocketAddr>, NetworkError>> {
+        let (inner, host) = (self.0.clone(), host.to_owned());
+        self.run(async move {
+            let answer = inner.resolver.resolve(&host).await;
+            let answer = answer.map_err(|error| NetworkError::Failed(error.to_string()))?;
+            if let Records::Addresses(addresses) = &*answer.records {
+                let with_port = addresses.iter().map(|ip| SocketAddr::new(*ip, port));
+                return Ok(with_port.collect());
+            }
+            let one = inner.resolver.resolve_address(&host, port).await;
+            one.map(|address| vec![address])
+                .map_err(|error| NetworkError::Failed(error.to_string()))
+        })
+    }
+}
+
+/// A connection that is open.
+struct Open {
+    stream: Stream,
+    timeout: Duration,
+}
+
+type Io<'a, T> = Pin<Box<dyn Future<Output = Result<T, NetworkError>> + Send + 'a>>;
+
+impl Connection for Open {
+    fn write<'a>(&'a mut self, bytes: &'a [u8]) -> Io<'a, ()> {
+        Box::pin(async move {
+            let written = async {
+                self.stream.write_all(bytes).await?;
+                self.stream.flush().await
+            };
+            within(self.timeout, written).await
+        })
+    }
+
+    fn read<'a>(&'a mut self, limit: usize) -> Io<'a, Bytes> {
+        Box::pin(async move {
+            let mut bytes = BytesMut::zeroed(limit);
+            let read = within(self.timeout, self.stream.read(&mut bytes)).await?;
+            bytes.truncate(read);
+            Ok(bytes.freeze())
+        })
+    }
+}
+
+async fn within<T>(
+    timeout: Duration,
+    io: impl Future<Output = std::io::Result<T>>,
+) -> Result<T, NetworkError> {
+    match tokio::time::timeout(timeout, io).await {
+        Ok(done) => done.map_err(|error| NetworkError::Failed(error.to_string())),
+        Err(_) => Err(NetworkError::Timeout),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,156 @@
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use net::dns::DnsSettings;
+use stdx::SystemClock;
+
+use super::*;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn connections() -> Connections {
+    let runtime = Handle::current();
+    let resolver = Resolver::new(
+        DnsSettings::default(),
+        runtime.clone(),
+        Arc::new(SystemClock),
+    );
+    Connections::on(runtime, resolver.expect("a resolver"), None)
+}
+
+/// A server that answers `answers` requests on each connection and then closes it.
+fn server(answers: usize) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let address = listener.local_addr().expect("an address");
+    let count = Arc::new(AtomicUsize::new(0));
+    let connections = count.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            connections.fetch_add(1, Ordering::SeqCst);
+            for _ in 0..answers {
+                let mut head = Vec::new();
+                let mut byte = [0];
+                while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|n| n == 1) {
+                    head.push(byte[0]);
+                }
+                let mut body = [0; 5];
+                if head.is_empty() || stream.read_exact(&mut body).is_err() {
+                    break;
+                }
+                let answer = b"HTTP/1.1 201 Created\r\nX-A: b\r\nContent-Length: 4\r\n\r\ndone";
+                let _ = stream.write_all(answer);
+            }
+        }
+    });
+    (address, count)
+}
+
+fn request(address: SocketAddr) -> HttpRequest {
+    HttpRequest {
+        method: "POST".to_owned(),
+        url: format!("http://{address}/a?b"),
+        headers: Vec::new(),
+        body: Bytes::from_static(b"hello"),
+        timeout: PATIENCE,
+        keep_alive: PATIENCE,
+        tls: TlsOptions::default(),
+        max_response: 1 << 20,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn requests_share_a_connection_while_it_is_kept() {
+    let (address, opened) = server(usize::MAX);
+    let network = connections();
+    for _ in 0..3 {
+        let answer = network.http(request(address)).await.expect("an answer");
+        assert_eq!((answer.status, &answer.body[..]), (201, &b"done"[..]));
+        assert!(answer.headers.contains(&("x-a".to_owned(), b"b".to_vec())));
+    }
+    assert_eq!(opened.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_kept_connection_that_was_closed_is_replaced() {
+    let (address, opened) = server(1);
+    let network = connections();
+    for expected in 1..=3 {
+        let answer = network.http(request(address)).await.expect("an answer");
+        assert_eq!(answer.status, 201);
+        assert_eq!(opened.load(Ordering::SeqCst), expected);
+        while network.0.pool.has_open() {
+            tokio::task::yield_now().await;
+        }
+    }
+    let mut kept_none = request(address);
+    kept_none.keep_alive = Duration::ZERO;
+    assert_eq!(
+        network.http(kept_none).await.expect("an answer").status,
+        201
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_cannot_be_reached_or_is_too_long_is_an_error() {
+    let network = connections();
+    let closed = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let address = closed.local_addr().expect("an address");
+    drop(closed);
+    assert!(matches!(
+        network.http(request(address)).await,
+        Err(NetworkError::Failed(_))
+    ));
+    let (address, _) = server(usize::MAX);
+    let mut short = request(address);
+    short.max_response = 3;
+    assert!(network.http(short).await.is_err());
+    let mut odd = request(address);
+    odd.url = "ftp://x/".to_owned();
+    assert!(network.http(odd).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_server_that_says_nothing_is_given_up_in_time() {
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let mut slow = request(silent.local_addr().expect("an address"));
+    slow.timeout = Duration::from_millis(50);
+    let answer = connections().http(slow).await;
+    assert!(matches!(answer, Err(NetworkError::Timeout)), "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn datagrams_and_connections_carry_bytes() {
+    let network = connections();
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let to = |address: SocketAddr| Destination {
+        host: address.ip().to_string(),
+        port: address.port(),
+    };
+    let address = socket.local_addr().expect("an address");
+    let sent = network.datagram(to(address), Bytes::from_static(b"ping"));
+    sent.await.expect("a datagram");
+    let mut buffer = [0; 16];
+    let read = socket.recv(&mut buffer).expect("a datagram");
+    assert_eq!(&buffer[..read], b"ping");
+
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let mut word = [0; 4];
+        stream.read_exact(&mut word).expect("a word");
+        stream
+            .write_all(&word.map(|byte| byte.to_ascii_uppercase()))
+            .expect("an answer");
+    });
+    let mut open = network
+        .connect(to(address), None, PATIENCE)
+        .await
+        .expect("a connection");
+    open.write(b"ping").await.expect("a write");
+    assert_eq!(&open.read(16).await.expect("a read")[..], b"PING");
+    assert!(open.read(16).await.expect("the end").is_empty());
+}
