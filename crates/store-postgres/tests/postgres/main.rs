@@ -6,6 +6,7 @@
     reason = "a test ends where it fails"
 )]
 
+mod compatibility;
 mod connections;
 mod contract;
 mod events;

@@ -1,0 +1,465 @@
+//! What users ask of the Admin API, written to the tables as Kong 3.9 writes it: column by column.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use entities::RouterFlavor;
+use schema::{OnDelete, Record, Schema, Subschema, Subschemas};
+use serde_json::{Value, json};
+use stdx::ManualClock;
+use store::{Catalog, Key, Repository};
+use store_postgres::{Migrations, Options, PostgresStore};
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+use crate::kong::{database_of_kong, rows};
+use crate::server::Server;
+
+/// When the recorded rows were made.
+const MADE: Duration = Duration::from_secs(1_795_380_670);
+
+const ALICE: &str = "5338d6fd-21ab-423e-b000-d90b22f278b3";
+const SVC1: &str = "157650e2-93f7-40fc-b211-5dc2109e202f";
+const SVC2: &str = "985afd46-c872-47ae-89cd-3448d860f5bb";
+const R1: &str = "329de7b7-933f-41a6-8129-960fb304f1d0";
+const WITHOUT_SERVICE: &str = "44841845-e580-48aa-8962-75fa16a07d51";
+const UP1: &str = "a0e7a97d-deaa-4642-9f55-3ef6a1aa27af";
+
+fn declared() -> &'static entities::Catalog {
+    plugins::catalog(RouterFlavor::default())
+}
+
+fn catalog() -> Catalog {
+    Catalog::new(declared().all())
+}
+
+/// The bundled entities and plugins, owned.
+struct Declared;
+
+impl Subschemas for Declared {
+    fn find(&self, entity: &str, choice: &str) -> Option<&Subschema> {
+        declared().find(entity, choice)
+    }
+
+    fn entity(&self, name: &str) -> Option<&Schema> {
+        declared().entity(name)
+    }
+}
+
+fn to(id: &str) -> Value {
+    json!({ "id": id })
+}
+
+/// Requests that make the recorded rows: entity, id, milliseconds after the first of them, and body.
+fn requests() -> Vec<(&'static str, &'static str, u64, Value)> {
+    vec![
+        (
+            "consumers",
+            ALICE,
+            0,
+            json!({"username": "alice", "custom_id": "a-1", "tags": ["t1"]}),
+        ),
+        (
+            "consumers",
+            "025d89ad-2cf2-49e3-a363-31bd8b88d69d",
+            0,
+            json!({"username": "bob"}),
+        ),
+        (
+            "services",
+            SVC1,
+            0,
+            json!({
+                "name": "svc1", "host": "up1", "path": "/base", "retries": 3, "connect_timeout": 5000,
+                "write_timeout": 7000, "read_timeout": 6000, "tags": ["t1", "t2"],
+            }),
+        ),
+        (
+            "services",
+            SVC2,
+            0,
+            json!({"name": "svc2", "url": "http://127.0.0.1:19999"}),
+        ),
+        (
+            "routes",
+            R1,
+            0,
+            json!({
+                "name": "r1", "service": to(SVC1), "methods": ["GET", "POST"], "hosts": ["a.test", "*.b.test"],
+                "paths": ["/one", "~/re/\\d+$"], "headers": {"x-ver": ["1", "2"]}, "regex_priority": 5,
+                "preserve_host": true, "https_redirect_status_code": 301, "path_handling": "v1",
+                "request_buffering": false, "tags": ["t1"],
+            }),
+        ),
+        (
+            "routes",
+            "2a472fc4-aaa0-4744-8115-12cc504c1115",
+            0,
+            json!({"name": "r2", "service": {"name": "svc2"}, "paths": ["/"]}),
+        ),
+        (
+            "routes",
+            WITHOUT_SERVICE,
+            0,
+            json!({"name": "r-noservice", "paths": ["/ns"]}),
+        ),
+        (
+            "targets",
+            "64012fb6-5792-40f0-b358-9dc0b84c044c",
+            116,
+            json!({"upstream": to(UP1), "target": "127.0.0.1:19999", "tags": ["t1"]}),
+        ),
+        (
+            "targets",
+            "0997c379-421e-422d-97ea-b07aada99eb9",
+            124,
+            json!({"upstream": to(UP1), "target": "127.0.0.1:19997", "weight": 0}),
+        ),
+        (
+            "plugins",
+            "4baa1b8e-ad8d-47c6-a00f-de04c0bcc8ba",
+            0,
+            json!({
+                "name": "prometheus",
+                "config": {
+                    "per_consumer": true, "status_code_metrics": true, "latency_metrics": true,
+                    "bandwidth_metrics": true, "upstream_health_metrics": true,
+                },
+            }),
+        ),
+        (
+            "plugins",
+            "570d35f3-20a3-44ff-a838-514703c57a1a",
+            0,
+            json!({
+                "name": "rate-limiting", "service": to(SVC2), "tags": ["t1"],
+                "config": {"minute": 1000, "policy": "cluster"},
+            }),
+        ),
+        (
+            "plugins",
+            "7f1fcf6d-4e6f-4536-bd50-fb80fdc9c7a0",
+            0,
+            json!({
+                "name": "response-ratelimiting", "service": to(SVC2),
+                "config": {"limits": {"video": {"minute": 100}}, "policy": "cluster"},
+            }),
+        ),
+        (
+            "plugins",
+            "17d13c7d-d621-4039-a941-ba88d04c48b9",
+            0,
+            json!({"name": "cors", "service": to(SVC2)}),
+        ),
+        (
+            "plugins",
+            "ea4b1b0f-64d7-46b4-947d-d24120d551a2",
+            0,
+            json!({
+                "name": "key-auth", "route": to(R1), "instance_name": "ka-r1", "protocols": ["http", "https"],
+            }),
+        ),
+        (
+            "plugins",
+            "dc6b6e3b-2eae-427a-87b5-29e8df79dd6f",
+            0,
+            json!({
+                "name": "request-termination", "consumer": to(ALICE), "enabled": false,
+                "config": {"status_code": 418, "message": "teapot"},
+            }),
+        ),
+        (
+            "plugins",
+            "36cca62a-45c9-4d8f-8a7f-874358725866",
+            0,
+            json!({
+                "name": "oauth2", "service": to(SVC1),
+                "config": {
+                    "scopes": ["email"], "mandatory_scope": true, "provision_key": "pk1",
+                    "enable_authorization_code": true, "enable_client_credentials": true,
+                },
+            }),
+        ),
+        (
+            "plugins",
+            "d788448c-b5af-492f-9244-a20a5c57f959",
+            0,
+            json!({"name": "correlation-id"}),
+        ),
+        (
+            "plugins",
+            "7666441b-be32-4436-851a-870c5f36c5ab",
+            0,
+            json!({
+                "name": "session", "route": to(WITHOUT_SERVICE),
+                "config": {"secret": "abc", "storage": "kong"},
+            }),
+        ),
+        (
+            "acls",
+            "f2584ec4-e967-47a5-b8bc-8e8ddba32b03",
+            0,
+            json!({"consumer": to(ALICE), "group": "admins", "tags": ["t1"]}),
+        ),
+        (
+            "keyauth_credentials",
+            "fe84f52a-28b9-45fc-8193-a6290398b358",
+            0,
+            json!({"consumer": to(ALICE), "key": "alice-key", "tags": ["t1"]}),
+        ),
+        (
+            "keyauth_credentials",
+            "d0bc931f-81a2-43fc-a6aa-ec2c304bb184",
+            0,
+            json!({"consumer": to(ALICE), "key": "alice-key-ttl", "ttl": 3600}),
+        ),
+        (
+            "hmacauth_credentials",
+            "a95997ab-a1a8-46b8-a316-f7eb1b309871",
+            0,
+            json!({"consumer": to(ALICE), "username": "alice", "secret": "hs1", "tags": ["t1"]}),
+        ),
+        (
+            "jwt_secrets",
+            "0646a19b-8fc3-421d-b9b1-49d303f34261",
+            0,
+            json!({"consumer": to(ALICE), "key": "jk1", "secret": "js1", "tags": ["t1"]}),
+        ),
+        (
+            "oauth2_credentials",
+            "740d0523-5a56-405c-a6fa-0f5336fb8d5d",
+            0,
+            json!({
+                "consumer": to(ALICE), "name": "app1", "client_id": "cid1", "client_secret": "csecret1",
+                "redirect_uris": ["http://a.test/cb"], "tags": ["t1"],
+            }),
+        ),
+        (
+            "key_sets",
+            "ab6f16d8-e1b6-444d-80f0-a381c7bf96ac",
+            0,
+            json!({"name": "ks1", "tags": ["t1"]}),
+        ),
+        (
+            "vaults",
+            "4a34cc9f-1acf-4af7-a7dc-6e2b7dffd4ac",
+            0,
+            json!({
+                "prefix": "my-env", "name": "env", "description": "env vault",
+                "config": {"prefix": "MYSEC_"}, "tags": ["t1"],
+            }),
+        ),
+    ]
+}
+
+/// What users do, on a database.
+struct Node {
+    repository: Repository,
+    clock: Arc<ManualClock>,
+}
+
+impl Node {
+    fn open(options: Options) -> Self {
+        let clock = Arc::new(ManualClock::at(SystemTime::UNIX_EPOCH + MADE));
+        let options = Options {
+            clock: clock.clone(),
+            ..options
+        };
+        let store = PostgresStore::open(catalog(), options).unwrap();
+        let repository = Repository::new(
+            Arc::new(store),
+            catalog(),
+            clock.clone(),
+            Arc::new(Declared),
+        );
+        Self { repository, clock }
+    }
+
+    async fn put(&self, entity: &str, id: &str, body: Value) -> Record {
+        let schema = declared().get(entity).unwrap();
+        let key = Key::Id(Uuid::parse_str(id).unwrap());
+        let body = body.as_object().cloned().unwrap();
+        let put = self.repository.upsert(schema, &key, body).await;
+        put.unwrap_or_else(|error| panic!("{entity} {id}: {error}"))
+            .0
+    }
+
+    async fn patch(&self, entity: &str, id: &str, body: Value) {
+        let schema = declared().get(entity).unwrap();
+        let key = Key::Id(Uuid::parse_str(id).unwrap());
+        let body = body.as_object().cloned().unwrap();
+        self.repository.update(schema, &key, body).await.unwrap();
+    }
+}
+
+/// A database with the tables of Kong, the workspace of the recorded one, and rows of which there is no request here.
+async fn database_like(server: &Server, old: &Client, copied: &[&str]) -> String {
+    let name = server.database().await;
+    let options = server.options(&name);
+    Migrations::new(&options, catalog())
+        .bootstrap()
+        .await
+        .unwrap();
+    let client = server.client(&name).await;
+    let sql = "SELECT id FROM workspaces";
+    let id: Uuid = old.query_one(sql, &[]).await.unwrap().get(0);
+    let sql = "UPDATE workspaces SET id = $1";
+    client.execute(sql, &[&id]).await.unwrap();
+    // The server's clock says that what lived then has expired since.
+    let trigger = "DROP TRIGGER keyauth_credentials_ttl_trigger ON keyauth_credentials";
+    client.batch_execute(trigger).await.unwrap();
+    for table in copied {
+        let sql =
+            format!("INSERT INTO {table} SELECT * FROM jsonb_populate_record(NULL::{table}, $1)");
+        for row in rows(old, table).await.values() {
+            client.execute(&sql, &[row]).await.unwrap();
+        }
+    }
+    name
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_write_the_rows_that_kong_writes() {
+    let server = Server::start();
+    let old = server.client(&database_of_kong(&server).await).await;
+    let new = database_like(&server, &old, &["upstreams"]).await;
+    let node = Node::open(server.options(&new));
+    let new = server.client(&new).await;
+    let mut different = BTreeMap::new();
+    let mut requests = requests();
+    requests.sort_by_key(|(_, _, after, _)| *after);
+    let mut passed = 0;
+    for (entity, id, after, body) in requests {
+        node.clock.advance(Duration::from_millis(after - passed));
+        passed = after;
+        node.put(entity, id, body).await;
+        let table = declared().get(entity).unwrap().table;
+        let (made, expected) = (rows(&new, table).await, rows(&old, table).await);
+        if made[id] != expected[id] {
+            different.insert((entity, id), (made[id].clone(), expected[id].clone()));
+        }
+    }
+    assert!(different.is_empty(), "{different:#?}");
+    // Kong's triggers keep its table of tags.
+    let tags = "SELECT entity_id::text, to_jsonb(t) FROM tags t";
+    let all = |rows: Vec<tokio_postgres::Row>| -> BTreeMap<String, Value> {
+        rows.iter().map(|row| (row.get(0), row.get(1))).collect()
+    };
+    let expected = all(old.query(tags, &[]).await.unwrap());
+    for (id, row) in all(new.query(tags, &[]).await.unwrap()) {
+        assert_eq!(Some(&row), expected.get(&id), "{id}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_touches_the_columns_that_kong_touches() {
+    let server = Server::start();
+    let name = database_of_kong(&server).await;
+    let client = server.client(&name).await;
+    let node = Node::open(server.options(&name));
+    node.clock.advance(Duration::from_millis(10_250));
+    let seconds = json!("2026-11-22T20:51:20+00:00");
+    let millis = json!("2026-11-22T20:51:20.25+00:00");
+    let workspace = "58870f56-7687-4a4c-8bdb-42e74484da0b";
+    let target = "64012fb6-5792-40f0-b358-9dc0b84c044c";
+    let plugin = "ea4b1b0f-64d7-46b4-947d-d24120d551a2";
+    let key = "d0bc931f-81a2-43fc-a6aa-ec2c304bb184";
+    let changes = [
+        (
+            "services",
+            SVC1,
+            json!({"retries": 4, "path": null}),
+            json!({"retries": 4, "path": null, "updated_at": seconds}),
+        ),
+        (
+            "routes",
+            R1,
+            json!({"service": null, "headers": {"x-b": ["1"]}}),
+            json!({"service_id": null, "headers": {"x-b": ["1"]}, "updated_at": seconds}),
+        ),
+        (
+            "targets",
+            target,
+            json!({"weight": 5}),
+            json!({"weight": 5, "updated_at": millis}),
+        ),
+        // Scope and name of a plugin are its cache key; the rest of its configuration stays.
+        (
+            "plugins",
+            plugin,
+            json!({"route": null, "consumer": null, "config": {"key_in_body": true}}),
+            json!({
+                "route_id": null, "cache_key": format!("plugins:key-auth:::::{workspace}"),
+                "config": {
+                    "realm": null, "anonymous": null, "key_names": ["apikey"], "key_in_body": true,
+                    "key_in_query": true, "key_in_header": true, "hide_credentials": false,
+                    "run_on_preflight": true,
+                },
+                "updated_at": seconds,
+            }),
+        ),
+        (
+            "consumers",
+            ALICE,
+            json!({"tags": []}),
+            json!({"tags": [], "updated_at": seconds}),
+        ),
+        // Credentials have no such column, and the time that is left counts from now.
+        (
+            "keyauth_credentials",
+            key,
+            json!({"ttl": 60}),
+            json!({"ttl": "2026-11-22T20:52:20.25+00:00"}),
+        ),
+    ];
+    for (entity, id, body, changed) in changes {
+        let table = declared().get(entity).unwrap().table;
+        let before = rows(&client, table).await;
+        node.patch(entity, id, body).await;
+        let after = rows(&client, table).await;
+        let mut expected = before.clone();
+        if let Some(Value::Object(row)) = expected.get_mut(id) {
+            row.extend(changed.as_object().cloned().unwrap());
+        }
+        assert_eq!(after, expected, "{entity}");
+    }
+}
+
+#[tokio::test]
+async fn every_declared_entity_has_the_columns_and_relations_of_kong() {
+    let server = Server::start();
+    let database = server.bootstrapped(&catalog()).await;
+    let client = server.client(&database).await;
+    // Nothing but the tables of Kong and those with our prefix.
+    let sql = "SELECT count(*)::int FROM pg_tables WHERE schemaname = 'public' AND tablename NOT LIKE 'silverback%'";
+    let tables: i32 = client.query_one(sql, &[]).await.unwrap().get(0);
+    assert_eq!(tables, crate::kong::table_count());
+    for schema in catalog().parents_first() {
+        for (field, declaration) in store::catalog::stored_fields(schema) {
+            let column = match declaration.foreign() {
+                Some(_) => format!("{field}_id"),
+                None => field.to_owned(),
+            };
+            let sql = "SELECT count(*) FROM information_schema.columns \
+                       WHERE table_name = $1 AND column_name = $2";
+            let row = client.query_one(sql, &[&schema.table, &column]).await;
+            assert_eq!(
+                row.unwrap().get::<_, i64>(0),
+                1,
+                "{}.{column}",
+                schema.table
+            );
+        }
+        for child in catalog().children(schema.name) {
+            let sql = "SELECT confdeltype = 'c' FROM pg_constraint WHERE contype = 'f' \
+                       AND conrelid = $1::text::regclass AND confrelid = $2::text::regclass \
+                       AND conname = $3";
+            let name = format!("{}_{}_id_fkey", child.schema.table, child.field);
+            let names: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
+                [&child.schema.table, &schema.table, &name];
+            let cascades: bool = client.query_one(sql, &names).await.unwrap().get(0);
+            assert_eq!(cascades, child.on_delete == OnDelete::Cascade, "{name}");
+        }
+    }
+}
