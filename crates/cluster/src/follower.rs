@@ -66,6 +66,7 @@ impl Follower {
         let begin = Begin {
             has_replica: replica.is_some(),
             replica: held.map(|place| (place.version, place.mark)),
+            is_partial: held.is_some() && !replica.is_some_and(Replica::is_whole),
             is_moved: replica.is_some_and(Replica::is_moved),
         };
         let seed = SeededRandom::from_entropy().next_u64();

@@ -122,6 +122,8 @@ pub(crate) struct Begin {
     pub(crate) has_replica: bool,
     /// What the replica holds, with its mark.
     pub(crate) replica: Option<(Version, Option<i64>)>,
+    /// Whether the replica lacks entities that are declared now.
+    pub(crate) is_partial: bool,
     /// Whether the settings name another database than the one that the replica is a copy of.
     pub(crate) is_moved: bool,
 }
@@ -200,6 +202,8 @@ pub(crate) struct Machine {
     has_replica: bool,
     /// What the replica holds.
     replica: Option<Version>,
+    /// The replica lacks entities, so that following changes does not make it whole.
+    is_partial: bool,
     /// The mark to compare with the shared store's before its changes are followed.
     mark: Option<i64>,
     /// What the data plane serves.
@@ -235,6 +239,7 @@ impl Machine {
             phase: Phase::Start,
             has_replica: begin.has_replica,
             replica: begin.replica.map(|(version, _)| version),
+            is_partial: begin.is_partial,
             mark: begin.replica.and_then(|(_, mark)| mark),
             published: None,
             newest: None,
@@ -296,8 +301,7 @@ impl Machine {
             }
             (Phase::Applying { until }, Outcome::Applied(Ok(()))) => {
                 self.replica = Some(until);
-                self.replica_retry = None;
-                self.rest(now)
+                self.repaired(now)
             }
             (Phase::Copying, Outcome::Copied(Ok((version, loss)))) => {
                 self.copied(now, version, loss)
@@ -375,6 +379,7 @@ impl Machine {
             return self.publish_all(from, at_least);
         }
         match (self.replica, self.mark) {
+            (Some(_), _) if self.is_partial => self.copy(),
             (Some(at), Some(_)) => {
                 self.phase = Phase::Marking;
                 Command::ReadMark { at }
@@ -453,15 +458,24 @@ impl Machine {
             until,
             wanted,
         } = pending;
-        if until > since || self.published != Some(until) {
+        if until > since {
             self.false_words = 0;
             self.phase = Phase::Fetching { since, until };
             return Command::Fetch { wanted };
         }
-        if self.replica == Some(since) {
-            self.replica_retry = None;
+        match self.replica == Some(since) {
+            true => self.repaired(now),
+            false => self.rest(now),
         }
-        self.rest(now)
+    }
+
+    /// The replica is up to date. Where the data plane went ahead of one that could not be written, it may have changes
+    /// of a history that is lost by now, so it is given what the replica has.
+    fn repaired(&mut self, now: Duration) -> Command {
+        match (self.replica_retry.take(), self.replica) {
+            (Some(_), Some(version)) => self.publish_all(Source::Replica, version),
+            _ => self.rest(now),
+        }
     }
 
     /// Nothing is known to be left to do: compares if it is time to, else waits for a word.
@@ -544,6 +558,7 @@ impl Machine {
     fn adopted(&mut self, now: Duration, version: Version) -> Command {
         self.replica = Some(version);
         self.mark = None;
+        self.is_partial = false;
         self.replica_retry = None;
         self.accepts = false;
         self.counters.reloads += 1;

@@ -184,8 +184,9 @@ impl Cluster {
         self.link.prod();
     }
 
-    /// Takes this node out of the register and ends.
-    pub async fn stop(self) {
+    /// Takes this node out of the register and ends its tasks.
+    pub async fn stop(&self) {
+        self.follower.abort();
         let membership = self.membership.lock().take();
         if let Some(Membership { id, task }) = membership {
             task.abort();

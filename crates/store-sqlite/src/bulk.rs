@@ -32,7 +32,7 @@ pub(crate) async fn read_all(
     let (batches, mut arriving) = mpsc::channel::<Batch>(AHEAD);
     let tables = Arc::clone(&store.tables);
     let now = store.clock.unix_seconds();
-    let reading = store.read(move |connection| {
+    let reading = store.readers.run(move |connection| {
         // One transaction, so that whatever is written meanwhile is not seen.
         let transaction = connection.unchecked_transaction().map_err(database_error)?;
         let version = newest(&transaction)?;

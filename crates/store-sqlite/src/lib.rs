@@ -4,29 +4,35 @@
 //! - One thread writes (see [`writer`]), a few connections read; nothing blocks the async runtime.
 //! - The change log and the tags are kept by triggers, so a row edited by hand or by another process counts as well.
 //! - Tables follow the declarations at every start (see [`migrate`]).
+//!
+//! Beside it, [`Replica`]: a node's copy of a store that is shared by many.
 
 mod apply;
 mod bulk;
 mod migrate;
 mod read;
+mod readers;
+mod replica;
 mod table;
 mod writer;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use parking_lot::Mutex;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode};
 use schema::{Record, Schema};
 use stdx::Clock;
 use store::bulk::{Sink, Source};
 use store::{Catalog, Changes, Error, Key, Mutation, Page, PageRequest, Store, TagRow, Version};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
+pub use replica::Replica;
+
 use crate::apply::Tables;
+use crate::readers::Readers;
 use crate::table::Table;
 use crate::writer::{Job, Task, Writer};
 
@@ -61,7 +67,6 @@ impl Default for Options {
 
 /// The embedded store.
 pub struct SqliteStore {
-    path: PathBuf,
     tables: Arc<Tables>,
     clock: Arc<dyn Clock>,
     /// `None` only while the store is dropped.
@@ -69,8 +74,7 @@ pub struct SqliteStore {
     queue: Arc<Semaphore>,
     writer: Option<JoinHandle<()>>,
     newest: watch::Receiver<Version>,
-    readers: Arc<Semaphore>,
-    idle_readers: Arc<Mutex<Vec<Connection>>>,
+    readers: Readers,
 }
 
 impl SqliteStore {
@@ -97,44 +101,14 @@ impl SqliteStore {
             .spawn(move || writer.run(&queue))
             .map_err(|error| Error::Unavailable(format!("no thread for the writer: {error}")))?;
         Ok(Self {
-            path: path.to_owned(),
             tables,
             clock: options.clock,
             jobs: Some(jobs),
             queue: Arc::new(Semaphore::new(QUEUE)),
             writer: Some(writer),
             newest,
-            readers: Arc::new(Semaphore::new(options.readers.max(1))),
-            idle_readers: Arc::new(Mutex::new(Vec::new())),
+            readers: Readers::new(path, options.readers),
         })
-    }
-
-    /// Runs a query on a connection of its own, on a thread that may block.
-    async fn read<T, F>(&self, query: F) -> Result<T, Error>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
-    {
-        let permit = Arc::clone(&self.readers)
-            .acquire_owned()
-            .await
-            .map_err(|_| closed())?;
-        let idle = Arc::clone(&self.idle_readers);
-        let path = self.path.clone();
-        let work = move || {
-            let _permit = permit;
-            let pooled = idle.lock().pop();
-            let connection = match pooled {
-                Some(connection) => connection,
-                None => connect_reader(&path)?,
-            };
-            let answer = query(&connection);
-            idle.lock().push(connection);
-            answer
-        };
-        tokio::task::spawn_blocking(work)
-            .await
-            .map_err(|error| Error::Database(format!("a query ended early: {error}")))?
     }
 
     /// Gives the writer something to do; the permit is its place in the queue.
@@ -157,7 +131,8 @@ impl SqliteStore {
         let tables = Arc::clone(&self.tables);
         let position = tables.position(schema.name)?;
         let now = self.clock.unix_seconds();
-        self.read(move |connection| query(connection, &tables.tables[position], now))
+        self.readers
+            .run(move |connection| query(connection, &tables.tables[position], now))
             .await
     }
 }
@@ -221,16 +196,18 @@ impl Store for SqliteStore {
     ) -> Result<(Vec<TagRow>, Option<String>), Error> {
         let tag = tag.map(str::to_owned);
         let request = read::Request::from(request);
-        self.read(move |connection| read::tags(connection, tag.as_deref(), &request))
+        self.readers
+            .run(move |connection| read::tags(connection, tag.as_deref(), &request))
             .await
     }
 
     async fn version(&self) -> Result<Version, Error> {
-        self.read(writer::newest).await
+        self.readers.run(writer::newest).await
     }
 
     async fn changes(&self, since: Version) -> Result<Changes, Error> {
-        self.read(move |connection| read::changes(connection, since))
+        self.readers
+            .run(move |connection| read::changes(connection, since))
             .await
     }
 
@@ -259,12 +236,13 @@ impl Store for SqliteStore {
     }
 
     async fn ping(&self) -> Result<(), Error> {
-        self.read(|connection| {
-            connection
-                .query_row("SELECT 1", [], |_| Ok(()))
-                .map_err(database_error)
-        })
-        .await
+        self.readers
+            .run(|connection| {
+                connection
+                    .query_row("SELECT 1", [], |_| Ok(()))
+                    .map_err(database_error)
+            })
+            .await
     }
 }
 
@@ -302,16 +280,6 @@ fn make_private(path: &Path) -> Result<(), Error> {
         }
         _ => Ok(()),
     }
-}
-
-fn connect_reader(path: &Path) -> Result<Connection, Error> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(database_error)?;
-    prepare(&connection).map_err(database_error)?;
-    connection
-        .execute_batch("PRAGMA query_only = ON;")
-        .map_err(database_error)?;
-    Ok(connection)
 }
 
 fn prepare(connection: &Connection) -> Result<(), rusqlite::Error> {

@@ -56,21 +56,21 @@ impl From<&store::PageRequest<'_>> for Request {
 
 /// Conditions joined by AND, with the values of their placeholders.
 #[derive(Default)]
-struct Conditions {
+pub(crate) struct Conditions {
     sql: Vec<String>,
-    values: Vec<Cell>,
+    pub(crate) values: Vec<Cell>,
 }
 
 impl Conditions {
     /// Adds a condition; `?` in it stands for the value.
-    fn add(&mut self, sql: &str, value: impl Into<Cell>) {
+    pub(crate) fn add(&mut self, sql: &str, value: impl Into<Cell>) {
         self.values.push(value.into());
         self.sql
             .push(sql.replace('?', &format!("?{}", self.values.len())));
     }
 
     /// Adds a condition with one placeholder for each value where `sql` says `?`.
-    fn add_list(&mut self, sql: &str, values: &[String]) {
+    pub(crate) fn add_list(&mut self, sql: &str, values: &[String]) {
         let mut places = Vec::with_capacity(values.len());
         for value in values {
             self.values.push(Cell::Text(value.clone()));
@@ -79,7 +79,7 @@ impl Conditions {
         self.sql.push(sql.replace('?', &places.join(", ")));
     }
 
-    fn where_clause(&self) -> String {
+    pub(crate) fn where_clause(&self) -> String {
         match self.sql.is_empty() {
             true => String::new(),
             false => format!(" WHERE {}", self.sql.join(" AND ")),
@@ -227,19 +227,29 @@ pub(crate) fn tags(
         conditions.where_clause(),
         request.size + 1
     );
-    let mut statement = connection.prepare_cached(&sql).map_err(database_error)?;
+    tag_rows(connection, &sql, conditions.values, request.size)
+}
+
+/// The rows of a query for tags, and the token of the next page if there are more than `size`.
+pub(crate) fn tag_rows(
+    connection: &Connection,
+    sql: &str,
+    values: Vec<Cell>,
+    size: usize,
+) -> Result<(Vec<TagRow>, Option<String>), Error> {
+    let mut statement = connection.prepare_cached(sql).map_err(database_error)?;
     let found = statement
-        .query_map(params_from_iter(conditions.values), |row| {
+        .query_map(params_from_iter(values), |row| {
             let place: (String, String, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
             Ok((place, row.get::<_, String>(3)?))
         })
         .map_err(database_error)?
         .collect::<Result<Vec<_>, _>>()
         .map_err(database_error)?;
-    let more = found.len() > request.size;
+    let more = found.len() > size;
     let mut rows = Vec::with_capacity(found.len());
     let mut last = None;
-    for ((entity_id, entity_name, position), tag) in found.into_iter().take(request.size) {
+    for ((entity_id, entity_name, position), tag) in found.into_iter().take(size) {
         last = Some(offset::encode(&[
             &entity_id,
             &entity_name,
@@ -301,6 +311,6 @@ fn event(row: &rusqlite::Row<'_>) -> Result<Event, Error> {
     })
 }
 
-fn parse_id(text: &str) -> Result<Uuid, Error> {
+pub(crate) fn parse_id(text: &str) -> Result<Uuid, Error> {
     Uuid::parse_str(text).map_err(|_| Error::Database(format!("{text} is no id")))
 }

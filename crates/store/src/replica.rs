@@ -40,6 +40,9 @@ pub trait Replica: Store {
     /// Whether the content was copied from a store that the settings named otherwise than now.
     fn is_moved(&self) -> bool;
 
+    /// Whether every entity that is declared now was declared when the content was copied.
+    fn is_whole(&self) -> bool;
+
     /// Writes changed records and the place that they lead to, all or nothing.
     async fn apply(&self, changes: &[Change], to: Place) -> Result<(), Error>;
 
