@@ -10,7 +10,9 @@ use std::sync::mpsc;
 
 use anyhow::{Context, bail};
 use fleet::http::send_json;
-use fleet::{Durability, Nginx, Node, Postgres, Prometheus, Stop, Upstream, free_ports, http};
+use fleet::{
+    Durability, Nginx, Node, Postgres, Prometheus, Stop, Upstream, free_ports, http, until,
+};
 use nix::sys::signal::{SigSet, Signal};
 use serde_json::json;
 
@@ -68,6 +70,54 @@ pub fn run(args: &[String]) -> anyhow::Result<()> {
     }
     say("ending everything");
     Ok(())
+}
+
+/// Starts the cluster with the debug build, and sees requests answered through nginx while nodes come and go.
+pub fn check() -> anyhow::Result<()> {
+    say("== cluster");
+    let cluster = Cluster::start(&binary("debug", "silverback"), 3)?;
+    let proxy = ([127, 0, 0, 1], cluster.proxy).into();
+    for node in &cluster.nodes {
+        until("all nodes have the route", || {
+            let answer = http::get(node.proxy_address(), "/example");
+            answer.is_ok_and(|answer| answer.status == 200)
+        })?;
+    }
+    for node in &cluster.nodes {
+        node.kill()?;
+        for number in 0..50 {
+            let answer = http::get(proxy, "/example")?;
+            if answer.status != 200 {
+                bail!(
+                    "request {number} after a node was killed: {}",
+                    answer.status
+                );
+            }
+        }
+        node.start()?;
+        until("nginx uses the node again", || {
+            let answer = http::get(proxy, "/example");
+            answer.is_ok() && requests(node) > Some(0)
+        })?;
+    }
+    let admin = ([127, 0, 0, 1], cluster.admin).into();
+    let answer = http::get(admin, "/services/example")?;
+    if answer.status != 200 {
+        bail!("the Admin API through nginx: {}", answer.status);
+    }
+    let watched = "/api/v1/query?query=sum(up)%20==%203";
+    Ok(until("Prometheus sees three nodes", || {
+        let answer = http::get(cluster.prometheus.address(), watched);
+        answer.is_ok_and(|answer| answer.text().contains("\"value\""))
+    })?)
+}
+
+/// How many requests a node has answered since it started.
+fn requests(node: &Node) -> Option<u64> {
+    let page = http::get(node.status_address(), "/metrics").ok()?.text();
+    let mut lines = page.lines();
+    let line = lines.find(|line| line.starts_with("kong_nginx_requests_total{"))?;
+    line.rsplit(' ').next()?.parse().ok()
 }
 
 fn build(release: bool) -> anyhow::Result<std::path::PathBuf> {

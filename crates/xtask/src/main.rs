@@ -27,7 +27,7 @@ usage: cargo xtask COMMAND
   conformance     replay Kong's recorded answers against a node
                   [--store postgres|sqlite] [--release] [--only TEXT] [--verbose]
   cluster         start PostgreSQL, nodes, nginx, Prometheus and an upstream; ctrl-c ends them
-                  [--nodes N] [--release] [--binary FILE]
+                  [--nodes N] [--release] [--binary FILE], or --check to see that it works
   deploy          check the files of deploy/ with the engines that read them
   drill           break a cluster in many ways under load, and count what clients notice
                   [--quick] [--only TEXT] [--rate N] [--outage SECONDS] [--binary FILE] [--list]
@@ -45,6 +45,7 @@ fn main() -> anyhow::Result<()> {
         "gen" => documents::write(),
         "schemathesis" => schemathesis::run(),
         "conformance" => conformance::run(&rest),
+        "cluster" if rest == ["--check"] => cluster::check(),
         "cluster" => cluster::run(&rest),
         "deploy" => deploy::check(),
         "drill" => drill::run(&rest),

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
-use crate::{conformance, deploy, documents, packages, tidy};
+use crate::{cluster, conformance, deploy, documents, packages, tidy};
 
 /// Everything that must hold on main, cheapest first.
 pub fn test() -> anyhow::Result<()> {
@@ -31,6 +31,7 @@ pub fn test() -> anyhow::Result<()> {
     run("tests", tests.env("PROPTEST_RNG_SEED", "1"))?;
     documents::check()?;
     deploy::check()?;
+    cluster::check()?;
     conformance::ratchet()?;
     say("everything holds");
     Ok(())
