@@ -1,9 +1,15 @@
 //! The files of `deploy/` with the addresses of this machine in them.
 
+use std::net::SocketAddr;
+
 use anyhow::{Context, bail};
 use fleet::{Nginx, Node, Prometheus, http};
 
 use crate::deploy::text;
+
+/// The node that the shipped list of nodes has.
+const PROXY: &str = "127.0.0.1:8000";
+const ADMIN: &str = "127.0.0.1:8001";
 
 /// `deploy/nginx/silverback.conf` on other ports of the loopback address.
 pub fn balancer(proxy: u16, admin: u16) -> anyhow::Result<String> {
@@ -26,31 +32,24 @@ pub fn balancer(proxy: u16, admin: u16) -> anyhow::Result<String> {
 
 /// nginx in front of the nodes.
 pub fn nginx(nodes: &[Node], proxy: u16, admin: u16) -> anyhow::Result<Nginx> {
-    let shipped = text("nginx/silverback-nodes.conf")?;
-    let mut servers = shipped.clone();
-    let proxies = nodes.iter().map(Node::proxy_address);
-    let admins = nodes.iter().map(Node::admin_address);
-    let lines = [
-        ("127.0.0.1:8000", proxies.collect::<Vec<_>>(), ""),
-        // The first node answers as long as it lives.
-        ("127.0.0.1:8001", admins.collect(), " backup"),
-    ];
-    for (address, of_nodes, others) in lines {
-        let line = shipped
-            .lines()
-            .find(|line| line.contains(address))
-            .with_context(|| format!("nginx/silverback-nodes.conf lacks {address}"))?;
-        let ours: Vec<String> = of_nodes
+    let mut servers = Vec::new();
+    for line in text("nginx/silverback-nodes.conf")?.lines() {
+        let (ours, of): (_, fn(&Node) -> SocketAddr) = match line {
+            _ if line.contains(PROXY) => (PROXY, Node::proxy_address),
+            _ if line.contains(ADMIN) => (ADMIN, Node::admin_address),
+            _ => {
+                servers.push(line.to_owned());
+                continue;
+            }
+        };
+        // The first node has the Admin API as long as it lives.
+        let is_first_only = ours == ADMIN && !line.contains(" backup;");
+        let nodes = nodes
             .iter()
-            .enumerate()
-            .map(|(number, ours)| {
-                let line = line.replace(address, &ours.to_string());
-                let role = if number == 0 { "" } else { others };
-                line.replace(';', &format!("{role};"))
-            })
-            .collect();
-        servers = servers.replace(line, &ours.join("\n"));
+            .take(if is_first_only { 1 } else { usize::MAX });
+        servers.extend(nodes.map(|node| line.replace(ours, &of(node).to_string())));
     }
+    let servers = servers.join("\n");
     let files = [
         ("silverback-nodes.conf", servers.as_str()),
         ("silverback.conf", &balancer(proxy, admin)?),
