@@ -295,6 +295,3 @@ fn publish(error: Error, of_store: fn(store::Error) -> Fault) -> Fault {
         Error::Publish(reason) => Fault::Publish(reason),
     }
 }
-
-#[cfg(test)]
-mod tests;

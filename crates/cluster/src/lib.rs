@@ -11,6 +11,8 @@
 //! A store that one process has for itself is followed in the same way, without a replica and without members.
 
 mod failover;
+#[cfg(test)]
+mod fixture;
 mod follower;
 mod judge;
 mod link;

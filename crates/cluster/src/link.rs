@@ -20,6 +20,8 @@ pub(crate) struct Link {
 #[derive(Debug)]
 struct Known {
     contact: Contact,
+    /// Whether it failed when it was asked last.
+    is_failing: bool,
     /// When the store answered last; before the first answer, when this process started.
     answered_at: SystemTime,
 }
@@ -31,6 +33,7 @@ impl Link {
             clock,
             known: Mutex::new(Known {
                 contact: Contact::Never,
+                is_failing: false,
                 answered_at,
             }),
             prod: Notify::new(),
@@ -42,12 +45,14 @@ impl Link {
         let now = self.clock.now();
         let mut known = self.known.lock();
         known.contact = Contact::Up;
+        known.is_failing = false;
         known.answered_at = now;
     }
 
     /// The store has failed.
     pub(crate) fn failed(&self, reason: &str) {
         let mut known = self.known.lock();
+        known.is_failing = true;
         known.contact = match &known.contact {
             Contact::Never => Contact::Never,
             Contact::Up | Contact::Down { .. } => Contact::Down {
@@ -63,7 +68,7 @@ impl Link {
 
     /// Whether the store is known to be out of reach, so that asking it is a waste of time.
     pub(crate) fn is_down(&self) -> bool {
-        matches!(self.known.lock().contact, Contact::Down { .. })
+        self.known.lock().is_failing
     }
 
     /// When the store answered last, or this process started.
