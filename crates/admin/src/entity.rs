@@ -2,18 +2,18 @@
 
 use axum::response::Response;
 use http::{Method, StatusCode};
-use schema::Record;
+use schema::{Record, Schema};
 use serde_json::{Value, json};
 use store::Version;
 use uuid::Uuid;
 
-use crate::answer;
 use crate::endpoint::{Operation, Relation};
 use crate::error::Error;
 use crate::paging::Paging;
 use crate::propagation::ToldVersion;
 use crate::resource::{Located, Resource, Written, foreign_id, id_of};
 use crate::router::Call;
+use crate::{State, answer};
 
 /// Answers a call to a generated endpoint.
 pub async fn call(call: Call<'_>) -> Result<Response, Error> {
@@ -31,14 +31,13 @@ pub async fn call(call: Call<'_>) -> Result<Response, Error> {
 async fn collection(call: &Call<'_>, entity: &dyn Resource) -> Result<Response, Error> {
     let state = call.state;
     if call.method == Method::POST {
-        return Ok(created(
-            entity.insert(state, call.input(entity.schema())).await?,
-        ));
+        let written = entity.insert(state, call.input(entity.schema())).await?;
+        return Ok(created(state, entity.schema(), written));
     }
     let paging = Paging::read(&call.query, entity.schema())?;
     let page = entity.page(state, &call.query, &paging, None).await?;
     let path = format!("/{}", entity.schema().admin_path);
-    Ok(shown_page(&paging, &path, page))
+    Ok(shown_page(&paging, &path, presented(state, entity, page)))
 }
 
 /// `/routes/{routes}`
@@ -47,17 +46,18 @@ async fn single(call: &Call<'_>, entity: &dyn Resource) -> Result<Response, Erro
     let located = entity
         .locate(state, call.parameter(0), &call.method)
         .await?;
+    let schema = entity.schema();
     match call.method {
-        Method::PUT => Ok(changed(
-            entity
-                .upsert(state, &located, call.input(entity.schema()))
-                .await?,
-        )),
-        Method::PATCH => Ok(changed(
-            update(call, entity, &located, call.body.clone()).await?,
-        )),
+        Method::PUT => {
+            let written = entity.upsert(state, &located, call.input(schema)).await?;
+            Ok(changed(state, schema, written))
+        }
+        Method::PATCH => {
+            let written = update(call, entity, &located, call.body.clone()).await?;
+            Ok(changed(state, schema, written))
+        }
         Method::DELETE => Ok(deleted(entity.delete(state, &located).await?)),
-        _ => Ok(shown(entity.show(state, &located).await?)),
+        _ => Ok(shown(state, schema, entity.show(state, &located).await?)),
     }
 }
 
@@ -69,7 +69,8 @@ async fn children(call: &Call<'_>, relation: &Relation) -> Result<Response, Erro
     if call.method == Method::POST {
         let mut input = call.input(child.schema());
         input.insert(relation.field.to_owned(), reference(parent_id));
-        return Ok(created(child.insert(state, input).await?));
+        let written = child.insert(state, input).await?;
+        return Ok(created(state, child.schema(), written));
     }
     let paging = Paging::read(&call.query, child.schema())?;
     let page = child
@@ -80,6 +81,7 @@ async fn children(call: &Call<'_>, relation: &Relation) -> Result<Response, Erro
             Some((relation.field, parent_id)),
         )
         .await?;
+    let page = presented(state, child.as_ref(), page);
     Ok(shown_page(&paging, &call.path, page))
 }
 
@@ -88,11 +90,16 @@ async fn child(call: &Call<'_>, relation: &Relation) -> Result<Response, Error> 
     let state = call.state;
     let parent_id = find_parent(call, relation).await?;
     let child = &relation.child;
-    let located = child.locate(state, call.parameter(1), &call.method).await?;
+    let schema = child.schema();
+    let below = (relation.field, parent_id);
+    let located = child
+        .locate_below(state, below, call.parameter(1), &call.method)
+        .await?;
     if call.method == Method::PUT {
-        let mut input = call.input(child.schema());
+        let mut input = call.input(schema);
         input.insert(relation.field.to_owned(), reference(parent_id));
-        return Ok(changed(child.upsert(state, &located, input).await?));
+        let written = child.upsert(state, &located, input).await?;
+        return Ok(changed(state, schema, written));
     }
     let stored = child
         .select(state, &located)
@@ -107,12 +114,11 @@ async fn child(call: &Call<'_>, relation: &Relation) -> Result<Response, Error> 
             input
                 .entry(relation.field)
                 .or_insert_with(|| reference(parent_id));
-            Ok(changed(
-                update(call, child.as_ref(), &located, input).await?,
-            ))
+            let written = update(call, child.as_ref(), &located, input).await?;
+            Ok(changed(state, schema, written))
         }
         Method::DELETE => Ok(deleted(child.delete(state, &located).await?)),
-        _ => Ok(shown(stored)),
+        _ => Ok(shown(state, schema, stored)),
     }
 }
 
@@ -128,35 +134,38 @@ async fn parent(call: &Call<'_>, relation: &Relation) -> Result<Response, Error>
         .await?
         .ok_or(Error::NotFound)?;
     let parent_id = foreign_id(&stored, relation.field);
+    let schema = parent.schema();
     match (&call.method, parent_id) {
-        (&Method::PUT, Some(id)) => Ok(changed(
-            parent
-                .upsert(state, &Located::Id(id), call.input(parent.schema()))
-                .await?,
-        )),
+        (&Method::PUT, Some(id)) => {
+            let written = parent
+                .upsert(state, &Located::Id(id), call.input(schema))
+                .await?;
+            Ok(changed(state, schema, written))
+        }
         (&Method::PUT, None) => {
             let id = Uuid::new_v4();
             let written = parent
-                .upsert(state, &Located::Id(id), call.input(parent.schema()))
+                .upsert(state, &Located::Id(id), call.input(schema))
                 .await?;
             let link = Record::from_iter([(relation.field.to_owned(), reference(id))]);
             let linked = child.update(state, &located, link).await?;
-            Ok(changed(Written {
+            let written = Written {
                 record: written.record,
                 version: linked.version,
-            }))
+            };
+            Ok(changed(state, schema, written))
         }
         (_, None) => Err(Error::NotFound),
-        (&Method::PATCH, Some(id)) => Ok(changed(
-            update(call, parent.as_ref(), &Located::Id(id), call.body.clone()).await?,
-        )),
+        (&Method::PATCH, Some(id)) => {
+            let located = Located::Id(id);
+            let written = update(call, parent.as_ref(), &located, call.body.clone()).await?;
+            Ok(changed(state, schema, written))
+        }
         (&Method::DELETE, Some(_)) => Err(Error::MethodNotAllowed),
-        (_, Some(id)) => Ok(shown(
-            parent
-                .select(state, &Located::Id(id))
-                .await?
-                .ok_or(Error::NotFound)?,
-        )),
+        (_, Some(id)) => {
+            let stored = parent.select(state, &Located::Id(id)).await?;
+            Ok(shown(state, schema, stored.ok_or(Error::NotFound)?))
+        }
     }
 }
 
@@ -192,6 +201,15 @@ fn reference(id: Uuid) -> Value {
     json!({ "id": id.to_string() })
 }
 
+/// The records of a page as answers show them.
+fn presented(state: &State, entity: &dyn Resource, mut page: store::Page) -> store::Page {
+    let records = std::mem::take(&mut page.records).into_iter();
+    page.records = records
+        .map(|record| state.present(entity.schema(), record))
+        .collect();
+    page
+}
+
 /// A page as it is sent.
 pub fn shown_page(paging: &Paging, path: &str, page: store::Page) -> Response {
     let data = page.records.into_iter().map(Value::Object).collect();
@@ -199,13 +217,14 @@ pub fn shown_page(paging: &Paging, path: &str, page: store::Page) -> Response {
 }
 
 /// A record as it is sent.
-pub fn shown(record: Record) -> Response {
+pub fn shown(state: &State, schema: &Schema, record: Record) -> Response {
+    let record = state.present(schema, record);
     answer::json_body(StatusCode::OK, &Value::Object(record))
 }
 
 /// A record that was changed.
-pub fn changed(written: Written) -> Response {
-    made(written.version, shown(written.record))
+pub fn changed(state: &State, schema: &Schema, written: Written) -> Response {
+    made(written.version, shown(state, schema, written.record))
 }
 
 /// The answer to a deletion.
@@ -214,8 +233,8 @@ pub fn deleted(version: Version) -> Response {
 }
 
 /// A record that was created.
-pub fn created(written: Written) -> Response {
-    let body = Value::Object(written.record);
+pub fn created(state: &State, schema: &Schema, written: Written) -> Response {
+    let body = Value::Object(state.present(schema, written.record));
     made(
         written.version,
         answer::json_body(StatusCode::CREATED, &body),

@@ -92,6 +92,11 @@ impl State {
         self.schemas.iter().find(|schema| schema.name == name)
     }
 
+    /// A stored record as answers show it.
+    pub(crate) fn present(&self, schema: &Schema, record: Record) -> Record {
+        schema.present(record, self.subschemas.as_ref())
+    }
+
     /// Checks a record as if it were to be created, without looking at the store.
     fn validate(&self, schema: &Schema, input: Record) -> Result<(), Error> {
         let mut new_id = Uuid::new_v4;

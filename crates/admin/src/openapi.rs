@@ -10,9 +10,8 @@ use crate::endpoint::{Endpoint, Operation, table};
 use crate::pages::{Page, Shape};
 use field::Direction;
 
-/// The document for the default declarations.
-pub fn document() -> Value {
-    let schemas = entities::all();
+/// The document for these entities.
+pub fn document(schemas: &'static [Schema]) -> Value {
     describe(&table(schemas), schemas)
 }
 

@@ -3,6 +3,7 @@
 //! [`Plain`] is the generic behaviour, which follows from the declaration. An entity with manners of its own has one
 //! file here that wraps it; an entity without a file has none.
 
+mod acls;
 mod ca_certificates;
 mod certificates;
 mod consumers;
@@ -37,6 +38,12 @@ pub enum Located {
     Id(Uuid),
     /// A unique field and its value.
     Unique(&'static str, String),
+    /// A field and its value, among the records whose foreign field holds an id.
+    Below {
+        foreign: (&'static str, Uuid),
+        field: &'static str,
+        value: String,
+    },
 }
 
 impl Located {
@@ -45,6 +52,14 @@ impl Located {
         match self {
             Located::Id(id) => Key::Id(*id),
             Located::Unique(field, value) => Key::Unique(field, value),
+            Located::Below {
+                foreign,
+                field,
+                value,
+            } => Key::Within {
+                foreign: *foreign,
+                field: (field, value),
+            },
         }
     }
 
@@ -61,7 +76,7 @@ impl Located {
                     key,
                 )
             }
-            Located::Unique(field, value) => {
+            Located::Unique(field, value) | Located::Below { field, value, .. } => {
                 let key = json!({ *field: value });
                 (
                     format!(
@@ -90,6 +105,17 @@ pub trait Resource: Send + Sync {
         _method: &Method,
     ) -> Result<Located, Error> {
         locate(state, self.schema(), segment)
+    }
+
+    /// Understands a URL segment below the entity whose id a foreign field holds.
+    async fn locate_below(
+        &self,
+        state: &State,
+        _foreign: (&'static str, Uuid),
+        segment: &str,
+        method: &Method,
+    ) -> Result<Located, Error> {
+        self.locate(state, segment, method).await
     }
 
     /// One record as it is stored.
@@ -183,6 +209,7 @@ impl Resource for Plain {
 /// The operations on an entity.
 pub fn of(schema: &'static Schema) -> Arc<dyn Resource> {
     match schema.name {
+        "acls" => Arc::new(acls::Acls(schema)),
         "ca_certificates" => Arc::new(ca_certificates::CaCertificates(schema)),
         "certificates" => Arc::new(certificates::Certificates(schema)),
         "consumers" => Arc::new(consumers::Consumers(schema)),

@@ -71,6 +71,9 @@ pub enum Error {
     /// The log.
     #[error(transparent)]
     Log(#[from] observe::Error),
+    /// A plugin that there is not.
+    #[error(transparent)]
+    Plugins(#[from] plugins::UnknownPlugin),
     /// A change that only a restart can make.
     #[error("{0} cannot change while the node runs: restart it")]
     NeedsRestart(&'static str),

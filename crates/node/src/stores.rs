@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use config::{Settings, StoreChoice};
 use entities::RouterFlavor;
+use plugins::Enabled;
 use schema::{Schema, Subschema, Subschemas};
 use stdx::{Clock, SystemClock};
 use store::{Catalog, Key, Repository, Store};
@@ -16,40 +17,58 @@ use store_sqlite::SqliteStore;
 
 use crate::{Error, postgres};
 
-/// The entities as the setting `router_flavor` has them declared.
+/// The entities as the setting `router_flavor` has them declared, and the plugins that the setting `plugins` names.
 #[derive(Debug, Clone, Copy)]
-pub struct DeclaredEntities(&'static entities::Catalog);
+pub struct DeclaredEntities {
+    catalog: &'static entities::Catalog,
+    enabled: Enabled,
+}
 
 impl DeclaredEntities {
     /// The declarations for some settings.
     pub fn of(settings: &Settings) -> Self {
-        Self(entities::for_flavor(
-            match settings.router_flavor.as_str() {
-                "traditional" => RouterFlavor::Traditional,
-                "expressions" => RouterFlavor::Expressions,
-                _ => RouterFlavor::TraditionalCompatible,
-            },
-        ))
+        let flavor = match settings.router_flavor.as_str() {
+            "traditional" => RouterFlavor::Traditional,
+            "expressions" => RouterFlavor::Expressions,
+            _ => RouterFlavor::TraditionalCompatible,
+        };
+        Self {
+            catalog: plugins::catalog(flavor),
+            enabled: Enabled::of(&settings.plugins),
+        }
     }
 
     /// All of them.
     pub fn schemas(self) -> &'static [Schema] {
-        self.0.all()
+        self.catalog.all()
     }
 
     /// All of them, as stores take them.
     pub fn catalog(self) -> Catalog {
-        Catalog::new(self.0.all())
+        Catalog::new(self.catalog.all())
+    }
+}
+
+/// The default router flavour, and every bundled plugin.
+impl Default for DeclaredEntities {
+    fn default() -> Self {
+        Self {
+            catalog: plugins::catalog(RouterFlavor::default()),
+            enabled: Enabled::bundled(),
+        }
     }
 }
 
 impl Subschemas for DeclaredEntities {
     fn find(&self, entity: &str, choice: &str) -> Option<&Subschema> {
-        self.0.find(entity, choice)
+        if entity == "plugins" && !self.enabled.contains(choice) {
+            return None;
+        }
+        self.catalog.find(entity, choice)
     }
 
     fn entity(&self, name: &str) -> Option<&Schema> {
-        self.0.entity(name)
+        self.catalog.entity(name)
     }
 }
 
@@ -109,7 +128,7 @@ fn make_private(file: &Path) -> Result<(), Error> {
 
 /// Opens the embedded store, which makes its tables or brings them up to date, and closes it again.
 pub fn open_store(file: &Path) -> Result<(), Error> {
-    let catalog = Catalog::new(entities::all());
+    let catalog = DeclaredEntities::default().catalog();
     open_file(file, catalog, store_sqlite::Options::default()).map(drop)
 }
 

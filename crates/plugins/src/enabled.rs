@@ -4,6 +4,9 @@ use plugin_api::Plugin;
 
 use crate::PLUGINS;
 
+/// The name that stands for every bundled plugin.
+const BUNDLED: &str = "bundled";
+
 /// The plugins that the setting `plugins` names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Enabled {
@@ -27,21 +30,25 @@ impl Enabled {
         }
     }
 
-    /// What a list of names stands for; the name `bundled` stands for all of them.
+    /// Those of a list that there are; the name `bundled` stands for all of them.
+    pub fn of(names: &[String]) -> Self {
+        let rows = names.iter().fold(0, |rows, name| match name.as_str() {
+            BUNDLED => rows | Self::bundled().rows,
+            name => row(name).map_or(rows, |row| rows | 1 << row),
+        });
+        Self { rows }
+    }
+
+    /// Whether there is a plugin for each name of a list.
     ///
     /// # Errors
     /// For the first name that is no plugin's.
-    pub fn parse(names: &[String]) -> Result<Self, UnknownPlugin> {
-        let mut enabled = Self { rows: 0 };
-        for name in names {
-            if name == "bundled" {
-                enabled.rows |= Self::bundled().rows;
-                continue;
-            }
-            let row = row(name).ok_or_else(|| UnknownPlugin(name.clone()))?;
-            enabled.rows |= 1 << row;
+    pub fn check(names: &[String]) -> Result<(), UnknownPlugin> {
+        let unknown = |name: &&String| *name != BUNDLED && row(name).is_none();
+        match names.iter().find(unknown) {
+            Some(name) => Err(UnknownPlugin(name.clone())),
+            None => Ok(()),
         }
-        Ok(enabled)
     }
 
     /// Whether a plugin is among them.

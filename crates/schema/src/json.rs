@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::check::Check;
+use crate::path::field_at;
 use crate::{Deprecation, Field, Kind, Pattern, Rule, Schema, Shape, Shorthand, Subschema};
 
 /// Whether to spell out the rules that hold without being declared: text is not empty, elements are given.
@@ -41,10 +42,70 @@ impl Subschema {
 }
 
 fn shape_to_json(shape: &Shape, implied: Implied) -> Value {
-    json!({
-        "fields": fields_to_json(&shape.fields, implied),
-        "entity_checks": shape.checks.iter().map(|check| check_to_json(check, implied)).collect::<Vec<_>>(),
-    })
+    let mut fields = fields_to_json(&shape.fields, implied);
+    let mut checks: Vec<Value> = shape
+        .checks
+        .iter()
+        .map(|check| check_to_json(check, implied))
+        .collect();
+    if implied == Implied::Shown {
+        for (check, shown) in shape.checks.iter().zip(&mut checks) {
+            imply_by_conditions(shape, check, &mut fields, shown);
+        }
+    }
+    json!({ "fields": fields, "entity_checks": checks })
+}
+
+/// Spells out in a condition what its field implies, where the field is one of a nested record.
+///
+/// Compat: a condition is checked with the declaration of its field behind it. Kong leaves what that implies in the
+/// condition, or in the elements of the field, unless the field itself has it already
+/// (`conditions_on_nested_fields_show_what_is_implied`).
+fn imply_by_conditions(shape: &Shape, check: &Check, fields: &mut Value, shown: &mut Value) {
+    let Check::Conditional(check) = check else {
+        return;
+    };
+    let sides = [
+        (check.if_field, "if_match"),
+        (check.then_field, "then_match"),
+    ];
+    for (path, side) in sides.into_iter().filter(|(path, _)| path.contains('.')) {
+        let Some(field) = field_at(&|name| shape.field(name), path) else {
+            continue;
+        };
+        let has_length = field
+            .rules
+            .iter()
+            .any(|rule| matches!(rule, Rule::LenMin(_)));
+        match &field.kind {
+            Kind::String if !has_length => {
+                if let Some(Value::Object(condition)) = shown["conditional"].get_mut(side) {
+                    condition.entry("len_min").or_insert_with(|| 1.into());
+                }
+            }
+            Kind::Array(elements) | Kind::Set(elements) => {
+                if let Some(field) = shown_field(fields, path) {
+                    field["elements"] = part_to_json(elements, Implied::Shown);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The field at a dotted path in a printed declaration.
+fn shown_field<'a>(fields: &'a mut Value, path: &str) -> Option<&'a mut Value> {
+    let (name, rest) = path
+        .split_once('.')
+        .map_or((path, None), |(name, rest)| (name, Some(rest)));
+    let field = fields
+        .as_array_mut()?
+        .iter_mut()
+        .find_map(|field| field.get_mut(name))?;
+    match rest {
+        Some(rest) => shown_field(field.get_mut("fields")?, rest),
+        None => Some(field),
+    }
 }
 
 fn fields_to_json(fields: &[(&'static str, Field)], implied: Implied) -> Value {

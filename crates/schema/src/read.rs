@@ -12,6 +12,9 @@ impl Schema {
         let mut record = self.completed(record, subschemas);
         let level = self.level(&record, subschemas);
         show_shorthands(level, &mut record);
+        if self.ttl {
+            record.entry("ttl").or_insert(Value::Null);
+        }
         record
     }
 

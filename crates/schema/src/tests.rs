@@ -645,3 +645,72 @@ fn a_declaration_is_shown_as_json() {
         true
     );
 }
+
+#[test]
+fn conditions_on_nested_fields_show_what_is_implied() {
+    let config = Field::record(
+        "",
+        vec![
+            ("by", text()),
+            ("mode", text().len_min(0)),
+            ("claims", Field::set("", text())),
+        ],
+    );
+    let plugin = Subschema::new("p")
+        .field_as("config", config)
+        .check(Check::conditional(
+            "config.by",
+            Field::condition().eq("x"),
+            "config.mode",
+            Field::condition().required(),
+        ))
+        .check(Check::conditional(
+            "config.mode",
+            Field::condition().eq("x"),
+            "config.claims",
+            Field::condition().contains("x"),
+        ));
+    let shown = plugin.to_json();
+    let conditions = |at: usize| &shown["entity_checks"][at]["conditional"];
+    assert_eq!(
+        conditions(0)["if_match"],
+        json!({ "eq": "x", "len_min": 1 })
+    );
+    assert_eq!(conditions(0)["then_match"], json!({ "required": true }));
+    assert_eq!(conditions(1)["if_match"], json!({ "eq": "x" }));
+    let elements = &shown["fields"][0]["config"]["fields"][2]["claims"]["elements"];
+    assert_eq!(
+        (&elements["len_min"], &elements["required"]),
+        (&json!(1), &json!(true))
+    );
+    let declared = plugin.declared_json();
+    let condition = &declared["entity_checks"][0]["conditional"];
+    assert_eq!(condition["if_match"], json!({ "eq": "x" }));
+}
+
+#[test]
+fn how_long_a_record_lives_is_checked_and_shown() {
+    let mut schema = one(text());
+    schema.ttl = true;
+    check(
+        &schema,
+        json!({ "ttl": "soon" }),
+        json!({ "ttl": "expected an integer" }),
+    );
+    check(
+        &schema,
+        json!({ "ttl": -1 }),
+        json!({ "ttl": "value should be between 0 and 100000000" }),
+    );
+    check_fine(
+        &schema,
+        json!({ "ttl": 60 }),
+        json!({ "a": null, "ttl": 60 }),
+    );
+    let shown = |value| Value::Object(schema.present(record(value), &NoSubschemas));
+    assert_eq!(shown(json!({ "a": "x" })), json!({ "a": "x", "ttl": null }));
+    assert_eq!(
+        shown(json!({ "a": "x", "ttl": 9 })),
+        json!({ "a": "x", "ttl": 9 })
+    );
+}

@@ -189,11 +189,12 @@ pub(crate) fn level_errors(
 ) -> Record {
     let mut errors = Record::new();
     for (name, value) in record {
-        if name == "updated_at" || (name == "ttl" && ttl) {
+        if name == "updated_at" {
             continue;
         }
         let outcome = match level.field(name) {
             Some(field) => validate_value(field, value, ctx),
+            None if name == "ttl" && ttl => validate_value(&ttl_field(), value, ctx),
             None => Err(UNKNOWN.into()),
         };
         if let Err(error) = outcome {
@@ -223,6 +224,12 @@ pub(crate) fn level_errors(
         check::run(check, level, record, full, &mut errors, ctx);
     }
     errors
+}
+
+/// How many seconds a record lives; 0 for ever.
+fn ttl_field() -> Field {
+    const LONGEST: u32 = 100_000_000;
+    Field::integer("").between(0, LONGEST)
 }
 
 /// Says what is wrong with a value: a message, or a tree for lists and records.

@@ -26,7 +26,8 @@ pub async fn collection(call: Call<'_>) -> Result<Response, Error> {
             "upstream".to_owned(),
             json!({ "id": upstream.id.to_string() }),
         );
-        return Ok(entity::created(targets.insert(call.state, input).await?));
+        let written = targets.insert(call.state, input).await?;
+        return Ok(entity::created(call.state, upstream.targets, written));
     }
     let (paging, page, offset) = upstream.newest(&call).await?;
     let data = page.into_iter().map(Value::Object).collect();
@@ -58,13 +59,12 @@ pub async fn one(call: Call<'_>) -> Result<Response, Error> {
     let located = Located::Id(id_of(&stored).ok_or(Error::NotFound)?);
     let targets = Plain(upstream.targets);
     match call.method {
-        Method::GET => Ok(entity::shown(stored)),
+        Method::GET => Ok(entity::shown(call.state, upstream.targets, stored)),
         Method::DELETE => Ok(entity::deleted(targets.delete(call.state, &located).await?)),
         _ => {
             let input = call.input(upstream.targets);
-            Ok(entity::changed(
-                targets.update(call.state, &located, input).await?,
-            ))
+            let written = targets.update(call.state, &located, input).await?;
+            Ok(entity::changed(call.state, upstream.targets, written))
         }
     }
 }

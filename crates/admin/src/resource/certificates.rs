@@ -52,7 +52,7 @@ impl Resource for Certificates {
     async fn select(&self, state: &State, located: &Located) -> Result<Option<Record>, Error> {
         match located {
             Located::Id(id) => Ok(state.repository.get(self.0, &Key::Id(*id)).await?),
-            Located::Unique(..) => Ok(None),
+            Located::Unique(..) | Located::Below { .. } => Ok(None),
         }
     }
 
@@ -120,7 +120,7 @@ impl Resource for Certificates {
         let mut names = take_names(&mut input)?;
         let located = match located {
             Located::Id(id) => Located::Id(*id),
-            Located::Unique(_, name) => {
+            Located::Unique(_, name) | Located::Below { value: name, .. } => {
                 names = names.map(|mut names| {
                     names.insert(name.clone());
                     names

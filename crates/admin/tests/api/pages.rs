@@ -154,7 +154,7 @@ async fn the_listed_endpoints_are_those_that_kong_has() {
     )));
     assert!(!listed.contains(&json!("/openapi.json")));
     let document = api.call("GET /openapi.json", None).await.expect(200);
-    assert_eq!(document, admin::openapi::document());
+    assert_eq!(document, admin::openapi::document(entities::all()));
 }
 
 #[tokio::test]

@@ -22,8 +22,7 @@ pub(super) const GENERAL: Group = Group {
             .feeds(&["nginx_main_user"])
             .nothing("the node runs as the user that starts it and never changes it"),
         D::new("anonymous_reports", Boolean, "on", "Kong reports usage to its maker. Silverback never reports anything, whatever this says."),
-        D::new("plugins", List, "bundled", "Which plugins may be configured: `bundled`, `off`, or names.")
-        .nothing("this version has no plugins"),
+        D::new("plugins", List, "bundled", "Which plugins may be configured: `bundled`, `off`, or names."),
         D::new("vaults", List, "bundled", "Which vaults references may name: `bundled` or names. Only `env` exists."),
         D::new("vault_env_prefix", Text, "", "What the names of variables begin with that `{vault://env/…}` references in settings read."),
         D::new("pluginserver_names", List, "", "Names of external plugin servers.")
@@ -54,6 +53,8 @@ pub(super) const GENERAL: Group = Group {
             .secret()
             .nothing("requests are not timed by phase"),
         D::new("admin_apply_timeout", Number(0.0, 60.0), "2", "How long, in seconds, the answer to an Admin API write waits until this node's proxy uses the change.")
+            .own(),
+        D::new("silverback_readiness", Choice(&["serve", "strict"]), "serve", "When `/status/ready` says yes: `serve`, whenever the node can serve, if need be from its copy of the configuration; `strict`, only while the database answers as well, as Kong does.")
             .own(),
         D::new("sqlite_path", Path, "", "The file of the embedded store.")
             .unset_means("`<prefix>/silverback.db`")

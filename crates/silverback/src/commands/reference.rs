@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use node::DeclaredEntities;
+
 use crate::arguments::{Document, Reference};
 use crate::output::Output;
 
@@ -9,7 +11,9 @@ use crate::output::Output;
 pub fn reference(options: &Reference, output: &Output) -> anyhow::Result<ExitCode> {
     let text = match options.document {
         Document::Settings => config::reference_markdown(),
-        Document::Openapi => serde_json::to_string_pretty(&admin::openapi::document())?,
+        Document::Openapi => serde_json::to_string_pretty(&admin::openapi::document(
+            DeclaredEntities::default().schemas(),
+        ))?,
     };
     output.say(text.trim_end());
     Ok(ExitCode::SUCCESS)
