@@ -53,6 +53,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let program = std::path::absolute(&arguments.binary)?;
     say(&format!("starting a cluster of {}", program.display()));
     let cluster = Cluster::start(&program, extras).context("the cluster does not start")?;
+    let rate = match arguments.rate {
+        Some(rate) => rate,
+        None => sustained(&cluster, rate)?,
+    };
+    say(&format!("{rate} requests a second"));
     let mut rows = Vec::new();
     let mut good = true;
     for fault in wanted {
@@ -91,6 +96,23 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         write(path, &rows)?;
     }
     Ok(good)
+}
+
+/// The rate wished for, or what is left of it on a machine on which clients, nodes and database share too little.
+fn sustained(cluster: &Cluster, wished: u32) -> anyhow::Result<u32> {
+    const LOWEST: u32 = 100;
+    const SLOW: Duration = Duration::from_millis(100);
+    let mut rate = wished;
+    loop {
+        let load = Load::start(cluster.traffic(rate))?;
+        wait::pass(CALM);
+        let tally = load.finish()?;
+        let enough = tally.sent >= u64::from(rate) * 9 / 10;
+        if (enough && tally.slowest < SLOW) || rate <= LOWEST {
+            return Ok(rate);
+        }
+        rate = (rate / 2).max(LOWEST);
+    }
 }
 
 /// One fault under load, and what came of it.

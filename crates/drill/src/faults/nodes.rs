@@ -6,6 +6,11 @@ use super::Stage;
 use crate::cluster::Member;
 use crate::wait;
 
+pub(super) fn leave_alone(stage: &mut Stage<'_>) -> anyhow::Result<()> {
+    wait::pass(stage.hold);
+    Ok(())
+}
+
 pub(super) fn kill_one(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     kill(stage, &[1])
 }

@@ -224,3 +224,28 @@ fn a_restore_that_is_killed_changes_nothing() {
     let after = texts_of(&target, &path(&target, "out.yml"));
     assert_eq!(after, texts_of(&place, &path(&place, "out.yml")));
 }
+
+#[test]
+fn a_restore_into_postgresql_that_is_killed_changes_nothing() {
+    let server = Postgres::start(Durability::Fast).expect("a server");
+    server.create_database("gateway").expect("a database");
+    let source = Place::new();
+    fill(&source, MANY);
+    let file = path(&source, "one.backup");
+    source.succeed(&["backup", "--to", &file]);
+    let mut target = Place::new();
+    for (name, value) in server.node_settings("gateway") {
+        target = target.with(name, &value);
+    }
+    target.succeed(&["migrations", "bootstrap"]);
+    fill(&target, 3);
+    let before = texts_of(&target, &path(&target, "out.yml"));
+    let mut command = target.command(&["restore", &file, "--yes"]);
+    let command = command.stdout(Stdio::null()).spawn().expect("it runs");
+    kill_when(command, "the restore holds the tables", || {
+        let held = "SELECT count(*) FROM pg_locks WHERE granted AND mode = 'ShareRowExclusiveLock'";
+        let held = server.query("gateway", held).expect("an answer");
+        held.trim().parse::<u32>().is_ok_and(|held| held > 1)
+    });
+    assert_eq!(texts_of(&target, &path(&target, "out.yml")), before);
+}
