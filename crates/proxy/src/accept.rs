@@ -51,6 +51,10 @@ pub(crate) async fn serve(local: Rc<Local>, mut stream: Stream, flags: Flags) {
     if flags.tls {
         stream = match Box::pin(shake_hands(&local, stream, flags.http2)).await {
             Ok(stream) => stream,
+            Err(HandshakeError::NotTls(stream)) => {
+                let peer = Peer::of(&stream, preface, &local.published().settings);
+                return Box::pin(http1_client::turn_away(local, *stream, &peer)).await;
+            }
             Err(error) => return tracing::debug!(%error, "TLS handshake failed"),
         };
     }

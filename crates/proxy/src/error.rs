@@ -11,6 +11,9 @@ pub enum Error {
     /// The client's HTTP/2 stream is no acceptable request.
     #[error("client sent an invalid HTTP/2 request: {0}")]
     Http2Request(&'static str),
+    /// A request over plain HTTP came to a port for TLS.
+    #[error("client sent plain HTTP request to HTTPS port")]
+    PlainHttp,
     /// The client stopped sending its body.
     #[error("client timed out while sending its body")]
     RequestTimeout,
@@ -87,6 +90,7 @@ impl Error {
         match self {
             Self::Request(_)
             | Self::Http2Request(_)
+            | Self::PlainHttp
             | Self::RequestTimeout
             | Self::BodyTooLarge
             | Self::ClientGone(_)
@@ -111,7 +115,7 @@ impl Error {
     pub fn status(&self) -> u16 {
         match self {
             Self::Request(error) => error.status(),
-            Self::Http2Request(_) => 400,
+            Self::Http2Request(_) | Self::PlainHttp => 400,
             Self::RequestTimeout => 408,
             Self::BodyTooLarge => 413,
             Self::ClientGone(_) | Self::ClientStalled => 499,

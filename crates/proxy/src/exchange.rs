@@ -79,27 +79,32 @@ pub(crate) struct Exchange {
 }
 
 /// Runs an exchange to its end, whatever happens in it. `last` says that the client's connection ends with it.
-pub(crate) async fn serve(
+///
+/// Perf: not an `async fn`, which would hold what it is given and the exchange that it makes of it.
+pub(crate) fn serve<'a>(
     worker: Rc<Local>,
     peer: Rc<Peer>,
-    mut client: Client<'_>,
+    mut client: Client<'a>,
     head: RequestHead,
     last: bool,
-) -> Fate {
+) -> impl Future<Output = Fate> + use<'a> {
     worker.stats.requests.add();
-    let _writing = Held::new(&worker.stats, |shard| &shard.writing);
+    let writing = Held::new(&worker.stats, |shard| &shard.writing);
     let mut exchange = Exchange::begin(worker, peer, head, client.is_http2());
     exchange.keep_alive &= !last;
-    let outcome = panics::caught(pin!(exchange.run(&mut client))).await;
-    let outcome = outcome.unwrap_or(Err(Error::Internal("a panic")));
-    let fate = match outcome {
-        Ok(()) => exchange.settle(&mut client).await,
-        Err(error) => Box::pin(exchange.conclude(&mut client, error)).await,
-    };
-    exchange.log_to_plugins();
-    exchange.log();
-    exchange.head.recycle(&exchange.worker.buffers);
-    fate
+    async move {
+        let outcome = panics::caught(pin!(exchange.run(&mut client))).await;
+        let outcome = outcome.unwrap_or(Err(Error::Internal("a panic")));
+        let fate = match outcome {
+            Ok(()) => exchange.settle(&mut client).await,
+            Err(error) => Box::pin(exchange.conclude(&mut client, error)).await,
+        };
+        exchange.log_to_plugins();
+        exchange.log();
+        exchange.head.recycle(&exchange.worker.buffers);
+        drop(writing);
+        fate
+    }
 }
 
 impl Exchange {
@@ -139,7 +144,7 @@ impl Exchange {
         if self.plugged.is_some()
             && let Some(answer) = Box::pin(self.rewrite()).await?
         {
-            return own_answer::send_plugin(self, client, *answer).await;
+            return Box::pin(own_answer::send_plugin(self, client, *answer)).await;
         }
         self.route()?;
         self.check_protocol()?;
@@ -147,10 +152,10 @@ impl Exchange {
         let mut body = None;
         if self.plugged.is_some() {
             if self.enter_chain().request_body {
-                body = Some(self.read_body_for_plugins(client).await?);
+                body = Some(Box::pin(self.read_body_for_plugins(client)).await?);
             }
             if let Some(answer) = Box::pin(self.access()).await {
-                return own_answer::send_plugin(self, client, *answer).await;
+                return Box::pin(own_answer::send_plugin(self, client, *answer)).await;
             }
             body = self.changed_body().or(body);
         }
@@ -175,7 +180,23 @@ impl Exchange {
             return Box::pin(filtered::send(self, client, answer, service.read_timeout)).await;
         }
         response_head::edit(self, &mut answer.head)?;
-        response_body::send(self, client, answer, service.read_timeout).await
+        match client {
+            Client::Http1(client) => {
+                let mut relay = response_body::Relay::begin(self, answer)?;
+                relay.run(self, client, service.read_timeout).await?;
+                relay.finish(&self.worker);
+                Ok(())
+            }
+            Client::Http2(_) => {
+                Box::pin(response_body::send(
+                    self,
+                    client,
+                    answer,
+                    service.read_timeout,
+                ))
+                .await
+            }
+        }
     }
 
     /// The body, held as a whole so that plugins can see it and replace it.
@@ -358,23 +379,7 @@ impl Exchange {
         let Some(log) = &self.published.access_log else {
             return;
         };
-        let version = match (self.http2, self.head.version()) {
-            (true, _) => "HTTP/2.0",
-            (false, Version::Http10) => "HTTP/1.0",
-            (false, _) => "HTTP/1.1",
-        };
-        let mut request = [
-            self.head.method().as_str().as_bytes(),
-            b" ",
-            self.head.path(),
-        ]
-        .concat();
-        if let Some(query) = self.head.query() {
-            request.push(b'?');
-            request.extend_from_slice(query);
-        }
-        request.push(b' ');
-        request.extend_from_slice(version.as_bytes());
+        let request = request_line(&self.head, self.http2);
         let entry = Entry {
             client: &self
                 .client
@@ -391,6 +396,23 @@ impl Exchange {
             .log
             .add(log, &entry, |to| self.worker.moment.write_log_time(to));
     }
+}
+
+/// The first line of a request as it is logged.
+pub(crate) fn request_line(head: &RequestHead, http2: bool) -> Vec<u8> {
+    let version = match (http2, head.version()) {
+        (true, _) => "HTTP/2.0",
+        (false, Version::Http10) => "HTTP/1.0",
+        (false, _) => "HTTP/1.1",
+    };
+    let mut line = [head.method().as_str().as_bytes(), b" ", head.path()].concat();
+    if let Some(query) = head.query() {
+        line.push(b'?');
+        line.extend_from_slice(query);
+    }
+    line.push(b' ');
+    line.extend_from_slice(version.as_bytes());
+    line
 }
 
 /// The host that a request is for, without port, in lower case.
@@ -432,12 +454,11 @@ pub(crate) async fn refuse(
     worker: &Rc<Local>,
     peer: &Peer,
     client: &mut Http1Client,
-    error: http1::Error,
+    error: Error,
     refused: Refused<'_>,
 ) {
     let (published, id) = (worker.published(), worker.new_id());
     worker.stats.requests.add();
-    let error = Error::Request(error);
     tracing::debug!(%error, request_id = %id, "request refused");
     let asked = Asked {
         accept: refused.accept,

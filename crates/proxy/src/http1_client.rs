@@ -80,6 +80,25 @@ pub(crate) async fn serve(worker: Rc<Local>, stream: Stream, peer: Rc<Peer>, sni
     }
 }
 
+/// Tells a client that speaks plain HTTP to a port for TLS so, as nginx does, and ends the connection.
+pub(crate) async fn turn_away(worker: Rc<Local>, stream: Stream, peer: &Peer) {
+    let mut client = Http1Client::new(worker.clone(), stream);
+    match client.next(false, false).await {
+        Next::Request(head) => {
+            let accept = head.headers.get_str(Known::Accept).map(str::to_owned);
+            let refused = Refused {
+                line: &exchange::request_line(&head, false),
+                accept: accept.as_deref(),
+                is_head: *head.method() == http1::Method::Head,
+            };
+            exchange::refuse(&worker, peer, &mut client, Error::PlainHttp, refused).await;
+        }
+        Next::Invalid(error) => client.refuse(peer, error).await,
+        Next::Http2 | Next::Closed => return,
+    }
+    client.linger().await;
+}
+
 impl Http1Client {
     fn new(worker: Rc<Local>, stream: Stream) -> Self {
         let limits = worker.published().head_limits();
@@ -308,7 +327,7 @@ impl Http1Client {
             is_head: self.parser.method() == Some(&http1::Method::Head),
         };
         let worker = self.worker.clone();
-        exchange::refuse(&worker, peer, self, error, refused).await;
+        exchange::refuse(&worker, peer, self, Error::Request(error), refused).await;
     }
 
     /// Ends the connection so that the client reads the answer: without this, bytes that it still sends would make

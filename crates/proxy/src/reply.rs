@@ -82,6 +82,10 @@ impl Reply {
                 status: 400,
                 ..Self::page(494, asked, settings, id)
             },
+            // Compat: nginx's 497, for which Kong has no page of its own.
+            Error::PlainHttp => {
+                Self::bare_titled(400, "The plain HTTP request was sent to HTTPS port")
+            }
             error => Self::page(error.status(), asked, settings, id),
         }
     }
@@ -207,6 +211,19 @@ impl Reply {
             status,
             headers: vec![header("Content-Type", content_type)],
             body: body.into_bytes(),
+        }
+    }
+
+    /// As [`Reply::bare`], with a title that says more than the status does.
+    fn bare_titled(status: u16, title: &str) -> Self {
+        let body = format!(
+            "<html>\r\n<head><title>{status} {title}</title></head>\r\n<body>\r\n<center><h1>{status} {}</h1></center>\r\n\
+             <center>{title}</center>\r\n</body>\r\n</html>\r\n",
+            reason(status),
+        );
+        Self {
+            body: body.into_bytes(),
+            ..Self::bare(status)
         }
     }
 

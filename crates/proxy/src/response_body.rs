@@ -13,12 +13,14 @@ use crate::exchange::Exchange;
 use crate::forward::Answer;
 use crate::http1_client::Http1Client;
 use crate::http2_client::AnswerStream;
+use crate::local::Local;
 use crate::response_head;
-use crate::upstream::Http1Body;
+use crate::upstream::{Http1Body, Http1Upstream};
 use crate::wire::Outgoing;
 
 /// What a buffering route reads ahead of a slow client.
 const READ_AHEAD: usize = 256 << 10;
+
 /// Sends an upstream's answer to the client.
 pub(crate) async fn send(
     exchange: &mut Exchange,
@@ -26,124 +28,144 @@ pub(crate) async fn send(
     answer: Answer,
     read_timeout: Duration,
 ) -> Result<(), Error> {
-    let Answer {
-        head,
-        upstream,
-        uploaded,
-    } = answer;
-    let mut body = upstream.body(&head, exchange.head.method());
+    match client {
+        Client::Http1(client) => {
+            let mut relay = Relay::begin(exchange, answer)?;
+            relay.run(exchange, client, read_timeout).await?;
+            relay.finish(&exchange.worker);
+            Ok(())
+        }
+        Client::Http2(client) => {
+            send_http2(exchange, &mut client.answer, answer, read_timeout).await
+        }
+    }
+}
+
+/// The body that follows an answer's head.
+fn body_of(
+    exchange: &mut Exchange,
+    upstream: Http1Upstream,
+    head: &ResponseHead,
+    uploaded: bool,
+) -> Http1Body {
+    let mut body = upstream.body(head, exchange.head.method());
     if !uploaded {
         body.spoil();
         exchange.keep_alive = false;
     }
-    match client {
-        Client::Http1(client) => send_http1(exchange, client, head, body, read_timeout).await,
-        Client::Http2(client) => {
-            Box::pin(send_http2(
-                exchange,
-                &mut client.answer,
-                head,
-                body,
-                read_timeout,
-            ))
-            .await
-        }
-    }
-}
-
-async fn send_http1(
-    exchange: &mut Exchange,
-    client: &mut Http1Client,
-    head: ResponseHead,
-    mut body: Http1Body,
-    read_timeout: Duration,
-) -> Result<(), Error> {
-    let method = exchange.head.method();
-    let old = exchange.head.version() == Version::Http10;
-    let (announced, framing) = match head.framing(method) {
-        Framing::None if old && head.announced(method) == Framing::Chunked => {
-            (Framing::None, Framing::None)
-        }
-        Framing::None => (head.announced(method), Framing::None),
-        Framing::Length(length) => (Framing::Length(length), Framing::Length(length)),
-        Framing::Chunked | Framing::UntilClose if old => (Framing::UntilClose, Framing::UntilClose),
-        Framing::Chunked | Framing::UntilClose => (Framing::Chunked, Framing::Chunked),
-    };
-    exchange.keep_alive &= framing != Framing::UntilClose;
-    let connection = if exchange.keep_alive {
-        Connection::KeepAlive
-    } else {
-        Connection::Close
-    };
-    let status = head.status();
-    let ahead = if exchange.chosen()?.route.response_buffering && !exchange.unbuffered {
-        READ_AHEAD
-    } else {
-        0
-    };
-    let mut relay = Relay {
-        encoder: BodyEncoder::new(framing),
-        out: Outgoing::default(),
-        sent: 0,
-        ended: false,
-    };
-    let mut bytes = exchange.worker.scratch.take();
-    response_head::write(exchange, &head, announced, connection, &mut bytes)?;
-    // Perf: frees the read buffer, so that the body can be read into it from its start.
-    exchange.keep_written(head)?;
-    let gathered = relay.gather(&mut body);
-    relay.out.begin(bytes);
-    gathered?;
-    exchange.status = Some(status);
-    let send_timeout = exchange.published.settings.limits.send_timeout;
-    let relayed = loop {
-        let limit = if relay.out.is_empty() {
-            read_timeout
-        } else {
-            send_timeout
-        };
-        match exchange
-            .slot
-            .poll_within(limit, |cx| relay.poll(client, &mut body, ahead, cx))
-            .await
-        {
-            Ok(Ok(true)) => break Ok(()),
-            Ok(Ok(false)) => {}
-            Ok(Err(error)) => break Err(error),
-            Err(_) if relay.out.is_empty() => break Err(Error::Truncated),
-            Err(_) => break Err(Error::ClientStalled),
-        }
-    };
-    exchange.body_bytes = relay.sent;
-    exchange.sent_bytes = relay.out.written;
-    relayed?;
-    exchange.worker.scratch.set(relay.out.take_buffer());
-    body.finish(&exchange.worker);
-    Ok(())
+    body
 }
 
 /// An answer on its way from an HTTP/1 upstream to an HTTP/1 client.
-struct Relay {
+pub(crate) struct Relay {
+    body: Http1Body,
     encoder: BodyEncoder,
     out: Outgoing,
+    /// How much waits for the client at most while the upstream is read.
+    ahead: usize,
     /// Bytes of payload.
     sent: u64,
     ended: bool,
 }
 
 impl Relay {
+    /// Queues the head, and what has arrived of the body.
+    pub fn begin(exchange: &mut Exchange, answer: Answer) -> Result<Self, Error> {
+        let Answer {
+            head,
+            upstream,
+            uploaded,
+        } = answer;
+        let body = body_of(exchange, upstream, &head, uploaded);
+        let method = exchange.head.method();
+        let old = exchange.head.version() == Version::Http10;
+        let (announced, framing) = match head.framing(method) {
+            Framing::None if old && head.announced(method) == Framing::Chunked => {
+                (Framing::None, Framing::None)
+            }
+            Framing::None => (head.announced(method), Framing::None),
+            Framing::Length(length) => (Framing::Length(length), Framing::Length(length)),
+            Framing::Chunked | Framing::UntilClose if old => {
+                (Framing::UntilClose, Framing::UntilClose)
+            }
+            Framing::Chunked | Framing::UntilClose => (Framing::Chunked, Framing::Chunked),
+        };
+        exchange.keep_alive &= framing != Framing::UntilClose;
+        let connection = if exchange.keep_alive {
+            Connection::KeepAlive
+        } else {
+            Connection::Close
+        };
+        let status = head.status();
+        let ahead = if exchange.chosen()?.route.response_buffering && !exchange.unbuffered {
+            READ_AHEAD
+        } else {
+            0
+        };
+        let mut bytes = exchange.worker.scratch.take();
+        response_head::write(exchange, &head, announced, connection, &mut bytes)?;
+        // Perf: frees the read buffer, so that the body can be read into it from its start.
+        exchange.keep_written(head)?;
+        let mut relay = Self {
+            body,
+            encoder: BodyEncoder::new(framing),
+            out: Outgoing::default(),
+            ahead,
+            sent: 0,
+            ended: false,
+        };
+        relay.gather()?;
+        relay.out.begin(bytes);
+        exchange.status = Some(status);
+        Ok(relay)
+    }
+
+    /// Carries the answer to its end; [`Relay::finish`] is next.
+    pub async fn run(
+        &mut self,
+        exchange: &mut Exchange,
+        client: &mut Http1Client,
+        read_timeout: Duration,
+    ) -> Result<(), Error> {
+        let send_timeout = exchange.published.settings.limits.send_timeout;
+        let relayed = loop {
+            let limit = if self.out.is_empty() {
+                read_timeout
+            } else {
+                send_timeout
+            };
+            let step = exchange.slot.poll_within(limit, |cx| self.poll(client, cx));
+            match step.await {
+                Ok(Ok(true)) => break Ok(()),
+                Ok(Ok(false)) => {}
+                Ok(Err(error)) => break Err(error),
+                Err(_) if self.out.is_empty() => break Err(Error::Truncated),
+                Err(_) => break Err(Error::ClientStalled),
+            }
+        };
+        exchange.body_bytes = self.sent;
+        exchange.sent_bytes = self.out.written;
+        relayed
+    }
+
+    /// Gives back what the answer was carried with.
+    pub fn finish(mut self, worker: &Local) {
+        worker.scratch.set(self.out.take_buffer());
+        self.body.finish(worker);
+    }
+
     /// Queues what has arrived of the body, as one chunk if the client gets chunks.
-    fn gather(&mut self, body: &mut Http1Body) -> Result<(), Error> {
+    fn gather(&mut self) -> Result<(), Error> {
         let cannot = |_| Error::Truncated;
-        let first = match body.arrived()? {
+        let first = match self.body.arrived()? {
             Some(Some(first)) => first,
-            Some(None) => return self.end(body),
+            Some(None) => return self.end(),
             None => return Ok(()),
         };
         let mut length = first.len();
         // Perf: the usual case is one piece, which needs no list.
         let mut more: Vec<Bytes> = Vec::new();
-        while let Some(next) = body.arrived()? {
+        while let Some(next) = self.body.arrived()? {
             let Some(piece) = next else {
                 self.ended = true;
                 break;
@@ -161,14 +183,14 @@ impl Relay {
         }
         self.out.push(Bytes::from_static(frame.after()));
         self.sent += length as u64;
-        if self.ended { self.end(body) } else { Ok(()) }
+        if self.ended { self.end() } else { Ok(()) }
     }
 
-    fn end(&mut self, body: &mut Http1Body) -> Result<(), Error> {
+    fn end(&mut self) -> Result<(), Error> {
         self.ended = true;
         let mut end = BytesMut::new();
         self.encoder
-            .finish(body.take_trailers().as_ref(), &mut end)
+            .finish(self.body.take_trailers().as_ref(), &mut end)
             .map_err(|_| Error::Truncated)?;
         self.out.push(end.freeze());
         Ok(())
@@ -179,8 +201,6 @@ impl Relay {
     fn poll(
         &mut self,
         client: &mut Http1Client,
-        body: &mut Http1Body,
-        ahead: usize,
         cx: &mut std::task::Context<'_>,
     ) -> Poll<Result<bool, Error>> {
         let before = self.out.written;
@@ -193,20 +213,16 @@ impl Relay {
             if self.ended {
                 return Poll::Ready(Ok(true));
             }
-        } else if self.ended || self.out.waiting() >= ahead {
+        } else if self.ended || self.out.waiting() >= self.ahead {
             return if moved {
                 Poll::Ready(Ok(false))
             } else {
                 Poll::Pending
             };
         }
-        match body.poll_read(cx) {
+        match self.body.poll_read(cx) {
             Poll::Ready(Ok(more)) => {
-                let gathered = if more {
-                    self.gather(body)
-                } else {
-                    self.end(body)
-                };
+                let gathered = if more { self.gather() } else { self.end() };
                 Poll::Ready(gathered.map(|()| false))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -219,10 +235,15 @@ impl Relay {
 async fn send_http2(
     exchange: &mut Exchange,
     client: &mut AnswerStream,
-    mut head: ResponseHead,
-    mut body: Http1Body,
+    answer: Answer,
     read_timeout: Duration,
 ) -> Result<(), Error> {
+    let Answer {
+        mut head,
+        upstream,
+        uploaded,
+    } = answer;
+    let mut body = body_of(exchange, upstream, &head, uploaded);
     response_head::finish(exchange, &mut head)?;
     let method = exchange.head.method();
     let (framing, announced) = (head.framing(method), head.announced(method));

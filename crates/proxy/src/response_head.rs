@@ -1,7 +1,7 @@
 //! Phase *response head*: what of the upstream's head the client gets, and what we add to it.
 
 use bytes::BytesMut;
-use http1::{Connection, Framing, Headers, Known, OwnLines, ResponseHead};
+use http1::{Connection, Field, Framing, Headers, Known, OwnLines, ResponseHead};
 
 use crate::error::Error;
 use crate::exchange::Exchange;
@@ -10,16 +10,13 @@ use crate::latency::{Decimal, Latency};
 /// Edits the head of an upstream's answer: what concerned only us goes, what we say about the exchange comes.
 pub(crate) fn edit(exchange: &mut Exchange, head: &mut ResponseHead) -> Result<(), Error> {
     head.strip_hop_by_hop();
-    let status = head.status();
     let headers = &mut head.headers;
     exchange.unbuffered = remove_private(headers);
     let trailers_wanted = exchange.head.accepts_trailers();
     if !trailers_wanted {
         headers.remove(Known::Trailer);
     }
-    let edited = keep_first_only(headers)
-        .and_then(|()| add_charset(headers, status, &exchange.published.settings.charset))
-        .and_then(|()| add_rare(exchange, headers));
+    let edited = keep_first_only(headers).and_then(|()| add_rare(exchange, headers));
     edited.map_err(cannot)?;
     exchange.filter_head(head)
 }
@@ -59,17 +56,19 @@ fn remove_private(headers: &mut Headers) -> bool {
         name.get(..start.len())
             .is_some_and(|found| found.eq_ignore_ascii_case(start))
     };
-    let private = |name: &[u8]| starts(name, b"x-accel-") || name.eq_ignore_ascii_case(b"x-pad");
-    // Perf: nearly all answers have none of them, and nothing is allocated then.
-    let found: Vec<Vec<u8>> = headers
-        .iter()
-        .filter(|field| field.known == Known::Other && private(field.name))
-        .map(|field| field.name.to_vec())
-        .collect();
-    let unbuffered = !found.is_empty()
-        && headers
-            .get("x-accel-buffering")
-            .is_some_and(|value| value.eq_ignore_ascii_case(b"no"));
+    let private = |field: &Field<'_>| {
+        field.known == Known::Other
+            && (starts(field.name, b"x-accel-") || field.name.eq_ignore_ascii_case(b"x-pad"))
+    };
+    // Perf: nearly all answers have none of them, and nothing is gathered then.
+    if !headers.iter().any(|field| private(&field)) {
+        return false;
+    }
+    let found = headers.iter().filter(private);
+    let found: Vec<Vec<u8>> = found.map(|field| field.name.to_vec()).collect();
+    let unbuffered = headers
+        .get("x-accel-buffering")
+        .is_some_and(|value| value.eq_ignore_ascii_case(b"no"));
     for name in found {
         headers.remove(name.as_slice());
     }
@@ -93,8 +92,8 @@ fn keep_first_only(headers: &mut Headers) -> Result<(), http1::Error> {
     Ok(())
 }
 
-/// Names the charset of text that does not say, as nginx's `charset` does.
-fn add_charset(headers: &mut Headers, status: u16, charset: &str) -> Result<(), http1::Error> {
+/// The type of text that does not name its charset, which nginx's `charset` then does.
+fn without_charset<'a>(head: &'a ResponseHead, charset: &str) -> Option<&'a [u8]> {
     const TEXTUAL: [&[u8]; 6] = [
         b"text/html",
         b"text/xml",
@@ -103,19 +102,13 @@ fn add_charset(headers: &mut Headers, status: u16, charset: &str) -> Result<(), 
         b"application/javascript",
         b"application/rss+xml",
     ];
-    let Some(kind) = headers.get(Known::ContentType) else {
-        return Ok(());
+    let kind = head.headers.get(Known::ContentType)?;
+    let is_textual = || {
+        let mut textual = TEXTUAL.iter();
+        textual.any(|textual| kind.eq_ignore_ascii_case(textual))
     };
-    if charset.is_empty()
-        || matches!(status, 301 | 302)
-        || !TEXTUAL
-            .iter()
-            .any(|textual| kind.eq_ignore_ascii_case(textual))
-    {
-        return Ok(());
-    }
-    let value = [kind, b"; charset=", charset.as_bytes()].concat();
-    headers.set(Known::ContentType, value)
+    let named = !charset.is_empty() && !matches!(head.status(), 301 | 302) && is_textual();
+    named.then_some(kind)
 }
 
 /// Adds what few answers have.
@@ -138,6 +131,10 @@ fn add_own(
     let settings = &exchange.published.settings;
     let (enabled, headers) = (settings.headers, &head.headers);
     let times = Latency::of(exchange);
+    if let Some(kind) = without_charset(head, &settings.charset) {
+        let charset = settings.charset.as_bytes();
+        own.add_joined(Known::ContentType, &[kind, b"; charset=", charset])?;
+    }
     if enabled.upstream_status {
         let status = Decimal::new(head.status().into());
         own.add(Known::XKongUpstreamStatus, status.as_ref())?;

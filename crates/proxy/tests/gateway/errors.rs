@@ -1,5 +1,7 @@
 //! What the gateway answers by itself.
 
+use net::tls::{ServerTls, ServerTlsSettings};
+use proxy::DataPlaneSettings;
 use serde_json::json;
 
 use crate::support::{Gateway, Upstream, body, header, record, service_and_route, status};
@@ -105,4 +107,30 @@ fn a_grpc_route_wants_http2_and_grpc() {
     );
     let answer = gateway.exchange("GET /x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
     assert_eq!(status(&answer), 415);
+}
+
+#[test]
+fn plain_http_to_a_port_for_tls_gets_a_page_that_says_so() {
+    let upstream = Upstream::ok();
+    let changes = service_and_route(upstream.address, json!({}), json!({}));
+    let gateway = Gateway::with(changes, DataPlaneSettings::default(), |spec| {
+        spec.ssl = true;
+    });
+    let tls = ServerTls::new(&ServerTlsSettings::default()).expect("the default settings");
+    gateway.shared.set_server_tls(Some(tls));
+    let answer = gateway.exchange("POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi");
+    assert_eq!(
+        (
+            status(&answer),
+            header(&answer, "Content-Type"),
+            header(&answer, "Connection")
+        ),
+        (400, Some("text/html; charset=UTF-8"), Some("close"))
+    );
+    assert!(
+        body(&answer).contains("<center>The plain HTTP request was sent to HTTPS port</center>")
+    );
+    let answer = gateway.exchange("nonsense\r\n\r\n");
+    assert_eq!(status(&answer), 400);
+    assert_eq!(upstream.connections(), 0);
 }
