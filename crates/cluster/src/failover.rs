@@ -188,5 +188,107 @@ impl Store for FailoverStore {
     }
 }
 
+/// A store for looking up what belongs to the configuration that is served: the replica, which is on this machine and
+/// never older than that, or what stands behind it while the replica cannot be written.
+///
+/// Perf: a look-up costs no round trip and no query of the database, and none waits for one that hangs.
+pub struct LocalStore {
+    behind: Arc<dyn Store>,
+    replica: Arc<dyn Replica>,
+    link: Arc<Link>,
+}
+
+impl LocalStore {
+    pub(crate) fn new(behind: Arc<dyn Store>, replica: Arc<dyn Replica>, link: Arc<Link>) -> Self {
+        Self {
+            behind,
+            replica,
+            link,
+        }
+    }
+
+    fn store(&self) -> &dyn Store {
+        match self.link.is_copy_current() {
+            true => &*self.replica,
+            false => &*self.behind,
+        }
+    }
+}
+
+#[async_trait]
+impl Store for LocalStore {
+    fn kind(&self) -> &'static str {
+        self.behind.kind()
+    }
+
+    async fn get(&self, schema: &Schema, key: Key<'_>) -> Result<Option<Record>, Error> {
+        self.store().get(schema, key).await
+    }
+
+    async fn get_many(&self, schema: &Schema, ids: &[Uuid]) -> Result<Vec<Record>, Error> {
+        self.store().get_many(schema, ids).await
+    }
+
+    async fn page(&self, schema: &Schema, request: &PageRequest<'_>) -> Result<Page, Error> {
+        self.store().page(schema, request).await
+    }
+
+    async fn commit(&self, mutations: &[Mutation<'_>]) -> Result<Version, Error> {
+        self.behind.commit(mutations).await
+    }
+
+    async fn tags(
+        &self,
+        tag: Option<&str>,
+        request: &PageRequest<'_>,
+    ) -> Result<(Vec<TagRow>, Option<String>), Error> {
+        self.store().tags(tag, request).await
+    }
+
+    async fn version(&self) -> Result<Version, Error> {
+        self.store().version().await
+    }
+
+    async fn changes(&self, since: Version) -> Result<Changes, Error> {
+        self.behind.changes(since).await
+    }
+
+    async fn mark(&self, version: Version) -> Result<Option<i64>, Error> {
+        self.behind.mark(version).await
+    }
+
+    async fn changed(&self, since: Version) {
+        self.behind.changed(since).await;
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        self.store().ping().await
+    }
+
+    async fn digests(&self, schemas: &[&Schema]) -> Result<(Version, Digests), Error> {
+        self.behind.digests(schemas).await
+    }
+
+    async fn read_all(
+        &self,
+        schemas: &[&'static Schema],
+        sink: &mut dyn Sink,
+    ) -> Result<Version, Error> {
+        self.behind.read_all(schemas, sink).await
+    }
+
+    async fn replace_all(
+        &self,
+        schemas: &[&'static Schema],
+        source: &mut dyn Source,
+    ) -> Result<Version, Error> {
+        self.behind.replace_all(schemas, source).await
+    }
+
+    fn peers(&self) -> Option<&dyn Peers> {
+        self.behind.peers()
+    }
+}
+
 #[cfg(test)]
 mod tests;

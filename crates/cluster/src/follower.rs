@@ -109,7 +109,7 @@ impl Follower {
             }
             Command::Fetch { wanted } => Outcome::Fetched(self.fetch(&wanted).await),
             Command::Publish { until } => {
-                let changes = Arc::clone(&self.fetched);
+                let changes = std::mem::take(&mut self.fetched);
                 let published = self.tools.publish.apply(changes, until).await;
                 Outcome::Published(published.map_err(|error| publish(error, shared)))
             }
@@ -186,8 +186,8 @@ impl Follower {
         Ok(())
     }
 
-    async fn apply(&mut self, until: Version) -> Result<(), Fault> {
-        let changes = std::mem::take(&mut self.fetched);
+    async fn apply(&self, until: Version) -> Result<(), Fault> {
+        let changes = Arc::clone(&self.fetched);
         let Some(replica) = &self.tools.replica else {
             return Ok(());
         };
@@ -227,6 +227,7 @@ impl Follower {
             Reach::Answers => self.tools.link.answered(),
             Reach::Fails(reason) => self.tools.link.failed(reason),
         }
+        self.tools.link.set_copy_current(self.machine.is_current());
         let (applied, newest) = (self.machine.published(), self.machine.newest());
         self.behind_since = match applied < newest {
             true => self.behind_since.or_else(|| Some(self.tools.clock.now())),

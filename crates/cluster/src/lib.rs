@@ -23,7 +23,7 @@ mod publish;
 mod status;
 mod timing;
 
-pub use failover::{FailoverStore, observe_staleness};
+pub use failover::{FailoverStore, LocalStore, observe_staleness};
 pub use members::{Member, NodeRow};
 pub use node::{Cluster, First, Parts};
 pub use publish::Publish;

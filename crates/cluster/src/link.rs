@@ -1,6 +1,7 @@
 //! What the parts of a node agree on about the shared store: whether it answers, and who should look again.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use parking_lot::Mutex;
@@ -14,6 +15,8 @@ use crate::status::Contact;
 pub(crate) struct Link {
     clock: Arc<dyn Clock>,
     known: Mutex<Known>,
+    /// Whether the replica is written as changes come.
+    is_copy_current: AtomicBool,
     prod: Notify,
 }
 
@@ -36,6 +39,7 @@ impl Link {
                 is_failing: false,
                 answered_at,
             }),
+            is_copy_current: AtomicBool::new(false),
             prod: Notify::new(),
         }
     }
@@ -74,6 +78,16 @@ impl Link {
     /// When the store answered last, or this process started.
     pub(crate) fn answered_at(&self) -> SystemTime {
         self.known.lock().answered_at
+    }
+
+    /// Tells whether the replica has everything that is served.
+    pub(crate) fn set_copy_current(&self, is_current: bool) {
+        self.is_copy_current.store(is_current, Ordering::Release);
+    }
+
+    /// Whether the replica has everything that is served.
+    pub(crate) fn is_copy_current(&self) -> bool {
+        self.is_copy_current.load(Ordering::Acquire)
     }
 
     /// Somebody has reason to think that the store should be looked at now.

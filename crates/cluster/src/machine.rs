@@ -2,18 +2,23 @@
 //! its outcome comes in.
 //!
 //! ```text
-//! start ─▶ publish the replica ─▶ same history? ─▶ ┌─▶ read changes ─▶ fetch ─▶ publish ─▶ apply to the replica ─┐
+//! start ─▶ publish the replica ─▶ same history? ─▶ ┌─▶ read changes ─▶ fetch ─▶ apply to the replica ─▶ publish ─┐
 //!                                                  └──────────────── wait for a word, or a while ◀───────────────┘
 //! log too short, or another history ─▶ copy everything beside the old content ─▶ judge ─▶ adopt ─▶ publish the replica
-//! from time to time ─▶ digests of the shared store ─▶ read changes ─▶ weigh ─▶ what differs: read, publish, apply
+//! from time to time ─▶ digests of the shared store ─▶ read changes ─▶ weigh ─▶ what differs: read, apply, publish
 //! ```
 //!
 //! Invariants:
 //! - The version that is published, and the one that the replica says it has, include every change up to them.
 //!   So a version is taken over only from the answer that the changes came with, and only when they are in place.
+//! - The replica is written before the data plane is told, so that a record that is looked up there is never older than
+//!   what is served, and a node that starts again never goes back. One that cannot be written delays nobody: what is
+//!   served goes ahead of it, and it is brought up to date later.
 //! - After a failure nothing moves: the same question is asked again, from the version that was reached.
 //! - A digest is compared only for collections that nothing touched between the version of the digest and that of the
 //!   last change that was read, because a fetched record may be newer than the version it was fetched for.
+
+mod words;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -26,117 +31,11 @@ use crate::judge::{Doubt, Loss};
 use crate::status::Counters;
 use crate::timing::Timing;
 
+pub(crate) use words::{Begin, Command, Difference, Fault, Outcome, Reach, Source};
+
 /// Words that may lead to nothing before the next wait does not listen: a store whose word and answer contradict each
 /// other must not keep a node busy.
 const MAX_FALSE_WORDS: u32 = 8;
-
-/// What to do next.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Command {
-    /// Nothing, for a while; or, if `word_of` is a version, until something may be newer than it.
-    Wait {
-        limit: Duration,
-        word_of: Option<Version>,
-    },
-    /// Asks the shared store for the mark of a version.
-    ReadMark { at: Version },
-    /// Asks the shared store what has changed.
-    ReadChanges { since: Version },
-    /// Reads records of the shared store as they are now, and keeps them for the commands that follow.
-    Fetch { wanted: Vec<(String, Uuid)> },
-    /// Hands what was fetched to the data plane.
-    Publish { until: Version },
-    /// Writes what was fetched to the replica.
-    Apply { until: Version },
-    /// Reads everything of the shared store into a content beside the replica's.
-    Copy,
-    /// Makes the copied content the replica's.
-    Adopt { version: Version },
-    /// Forgets the copied content.
-    Discard,
-    /// Hands everything to the data plane.
-    PublishAll { from: Source, at_least: Version },
-    /// Asks the shared store for its digests, and keeps them.
-    ReadDigests,
-    /// Compares the digests that were kept with the replica's, but for some entities.
-    Weigh { except: BTreeSet<String> },
-    /// Reads the records of some entities and keeps those that the replica has otherwise, as if they were fetched.
-    Differ { entities: Vec<String> },
-}
-
-/// Where a whole configuration comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Source {
-    Replica,
-    Shared,
-}
-
-/// How a command ended.
-#[derive(Debug, Clone)]
-pub(crate) enum Outcome {
-    /// Of [`Command::Wait`], whatever ended it, and of [`Command::Discard`].
-    Done,
-    Mark(Result<Option<i64>, Fault>),
-    Changes(Result<Changes, Fault>),
-    Fetched(Result<(), Fault>),
-    Published(Result<(), Fault>),
-    Applied(Result<(), Fault>),
-    Copied(Result<(Version, Option<Loss>), Fault>),
-    Adopted(Result<(), Fault>),
-    PublishedAll(Result<Version, Fault>),
-    /// The version that the digests are of.
-    Digests(Result<Version, Fault>),
-    /// The entities that differ.
-    Weighed(Result<Vec<String>, Fault>),
-    Differs(Result<Difference, Fault>),
-}
-
-/// What the replica has otherwise than the shared store.
-#[derive(Debug, Clone)]
-pub(crate) enum Difference {
-    Records {
-        count: u64,
-        loss: Option<Loss>,
-    },
-    /// So many that reading everything again is cheaper.
-    TooMany,
-}
-
-/// Whose fault it is that a command failed; the text is for the log and for the status.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// The shared store does not answer, or fails.
-    Shared(String),
-    /// The shared store answers, but cannot do this now.
-    Busy(String),
-    /// The replica cannot be read or written.
-    Replica(String),
-    /// The data plane did not take it.
-    Publish(String),
-}
-
-/// What the machine stands at when it starts.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Begin {
-    /// Whether there is a replica at all.
-    pub(crate) has_replica: bool,
-    /// What the replica holds, with its mark.
-    pub(crate) replica: Option<(Version, Option<i64>)>,
-    /// Whether the replica lacks entities that are declared now.
-    pub(crate) is_partial: bool,
-    /// Whether the settings name another database than the one that the replica is a copy of.
-    pub(crate) is_moved: bool,
-}
-
-/// How the last call to the shared store ended.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) enum Reach {
-    /// There was none.
-    #[default]
-    Unknown,
-    Answers,
-    Fails(String),
-}
 
 /// What the machine is waiting for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,12 +50,14 @@ enum Phase {
         since: Version,
         until: Version,
     },
-    Publishing {
-        since: Version,
-        until: Version,
-    },
+    /// With how many records that are healed by it, as when publishing.
     Applying {
         until: Version,
+        healed: u64,
+    },
+    Publishing {
+        until: Version,
+        healed: u64,
     },
     Copying,
     Discarding,
@@ -168,12 +69,6 @@ enum Phase {
     /// The changes that were read meanwhile come after the comparison.
     Weighing(Pending),
     Differing(Vec<String>),
-    PublishingHealed {
-        count: u64,
-    },
-    ApplyingHealed {
-        count: u64,
-    },
 }
 
 /// Changes that were read and not fetched yet.
@@ -286,22 +181,32 @@ impl Machine {
                 self.changes(now, since, changes)
             }
             (Phase::Fetching { since, until }, Outcome::Fetched(Ok(()))) => {
-                self.phase = Phase::Publishing { since, until };
-                Command::Publish { until }
+                match self.replica == Some(since) {
+                    true => self.apply(until, 0),
+                    false => self.publish(until, 0),
+                }
             }
-            (Phase::Publishing { since, until }, Outcome::Published(Ok(()))) => {
+            (Phase::Applying { until, healed }, Outcome::Applied(Ok(()))) => {
+                self.replica = Some(until);
+                match self.replica_retry.take() {
+                    // Where the data plane went ahead of a replica that could not be written, it may have changes of a
+                    // history that is lost by now, so it is given what the replica has.
+                    Some(_) => self.publish_all(Source::Replica, until),
+                    None => self.publish(until, healed),
+                }
+            }
+            (Phase::Publishing { until, healed }, Outcome::Published(Ok(()))) => {
                 self.published = Some(until);
                 self.trouble = None;
                 self.failures = 0;
-                if self.replica == Some(since) {
-                    self.phase = Phase::Applying { until };
-                    return Command::Apply { until };
+                if healed > 0 {
+                    self.counters.healed += healed;
+                    tracing::warn!(
+                        "{healed} records differed from the database and were read again"
+                    );
+                    return self.read_changes(now);
                 }
                 self.rest(now)
-            }
-            (Phase::Applying { until }, Outcome::Applied(Ok(()))) => {
-                self.replica = Some(until);
-                self.repaired(now)
             }
             (Phase::Copying, Outcome::Copied(Ok((version, loss)))) => {
                 self.copied(now, version, loss)
@@ -319,15 +224,6 @@ impl Machine {
             }
             (Phase::Differing(entities), Outcome::Differs(Ok(difference))) => {
                 self.differs(now, &entities, difference)
-            }
-            (Phase::PublishingHealed { count }, Outcome::Published(Ok(()))) => {
-                self.phase = Phase::ApplyingHealed { count };
-                self.apply_again()
-            }
-            (Phase::ApplyingHealed { count }, Outcome::Applied(Ok(()))) => {
-                self.counters.healed += count;
-                tracing::warn!("{count} records differed from the database and were read again");
-                self.read_changes(now)
             }
             (phase, outcome) => self.failed(now, phase, outcome),
         }
@@ -371,6 +267,11 @@ impl Machine {
     /// What has happened so far.
     pub(crate) fn counters(&self) -> Counters {
         self.counters
+    }
+
+    /// Whether the replica is written as changes come.
+    pub(crate) fn is_current(&self) -> bool {
+        self.replica.is_some() && self.replica_retry.is_none()
     }
 
     /// Brings the data plane to where the replica is, makes sure of the history, then reads changes.
@@ -463,19 +364,24 @@ impl Machine {
             self.phase = Phase::Fetching { since, until };
             return Command::Fetch { wanted };
         }
-        match self.replica == Some(since) {
-            true => self.repaired(now),
-            false => self.rest(now),
+        match (self.replica_retry, self.replica) {
+            // As when it is written again.
+            (Some(_), Some(version)) if version == since => {
+                self.replica_retry = None;
+                self.publish_all(Source::Replica, version)
+            }
+            _ => self.rest(now),
         }
     }
 
-    /// The replica is up to date. Where the data plane went ahead of one that could not be written, it may have changes
-    /// of a history that is lost by now, so it is given what the replica has.
-    fn repaired(&mut self, now: Duration) -> Command {
-        match (self.replica_retry.take(), self.replica) {
-            (Some(_), Some(version)) => self.publish_all(Source::Replica, version),
-            _ => self.rest(now),
-        }
+    fn apply(&mut self, until: Version, healed: u64) -> Command {
+        self.phase = Phase::Applying { until, healed };
+        Command::Apply { until }
+    }
+
+    fn publish(&mut self, until: Version, healed: u64) -> Command {
+        self.phase = Phase::Publishing { until, healed };
+        Command::Publish { until }
     }
 
     /// Nothing is known to be left to do: compares if it is time to, else waits for a word.
@@ -606,18 +512,10 @@ impl Machine {
                 Some(until) => {
                     self.accepts = false;
                     self.compare_soon(now);
-                    self.phase = Phase::PublishingHealed { count };
-                    Command::Publish { until }
+                    self.apply(until, count)
                 }
                 None => self.copy(),
             },
-        }
-    }
-
-    fn apply_again(&mut self) -> Command {
-        match self.replica {
-            Some(until) => Command::Apply { until },
-            None => self.copy(),
         }
     }
 
@@ -660,6 +558,10 @@ impl Machine {
             Fault::Publish(reason) => {
                 self.counters.publish_failures += 1;
                 tracing::error!("a configuration is not published: {reason}");
+                if let (Phase::Publishing { until, .. }, true) = (phase, self.is_current()) {
+                    // The replica has it already.
+                    self.publish_all = Some((Source::Replica, until));
+                }
                 self.pause(now)
             }
             Fault::Replica(reason) => self.replica_failed(now, phase, &reason),
@@ -674,6 +576,9 @@ impl Machine {
             // What cannot be read cannot be gone on from either.
             self.publish_all = None;
             self.replica = None;
+        }
+        if let Phase::Applying { until, healed } = phase {
+            return self.publish(until, healed);
         }
         match self.published {
             // Without anything to lose, the shared store is believed.

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::failover::FailoverStore;
+use crate::failover::{FailoverStore, LocalStore};
 use crate::follower::{Follower, Signals, Tools};
 use crate::link::Link;
 use crate::members::{Member, Members, NodeRow};
@@ -48,6 +48,8 @@ pub struct Cluster {
     store: Arc<dyn Store>,
     /// With the replica behind it.
     readable: Arc<dyn Store>,
+    /// With the replica before it.
+    local: Arc<dyn Store>,
     link: Arc<Link>,
     timing: Timing,
     first: First,
@@ -78,13 +80,15 @@ impl Cluster {
             timing,
         } = parts;
         let link = Arc::new(Link::new(Arc::clone(&clock)));
-        let readable: Arc<dyn Store> = match &replica {
-            Some(replica) => Arc::new(FailoverStore::new(
-                Arc::clone(&store),
-                Arc::clone(replica),
-                Arc::clone(&link),
-            )),
-            None => Arc::clone(&store),
+        let (readable, local): (Arc<dyn Store>, Arc<dyn Store>) = match &replica {
+            Some(replica) => {
+                let (copy, link) = (|| Arc::clone(replica), || Arc::clone(&link));
+                let failover = FailoverStore::new(Arc::clone(&store), copy(), link());
+                let failover: Arc<dyn Store> = Arc::new(failover);
+                let local = LocalStore::new(Arc::clone(&failover), copy(), link());
+                (failover, Arc::new(local))
+            }
+            None => (Arc::clone(&store), Arc::clone(&store)),
         };
         let (announce_status, mut status) = watch::channel(Status::default());
         let (announce_trouble, trouble) = watch::channel(None);
@@ -109,6 +113,7 @@ impl Cluster {
         Self {
             store,
             readable,
+            local,
             link,
             timing,
             first,
@@ -129,6 +134,12 @@ impl Cluster {
     /// [`observe_staleness`](crate::observe_staleness)).
     pub fn store(&self) -> Arc<dyn Store> {
         Arc::clone(&self.readable)
+    }
+
+    /// The store for looking up what belongs to the configuration that is served, such as credentials: what is read there
+    /// is never older than that, and costs the shared store nothing as long as there is a replica.
+    pub fn local(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.local)
     }
 
     /// The version that the data plane serves; zero before anything is published.

@@ -53,3 +53,29 @@ async fn staleness_is_of_the_reading_that_is_observed() {
     let (_, later) = observe_staleness(store.version()).await;
     assert_eq!(later, Some(node.cluster.answered_at()));
 }
+
+#[tokio::test]
+async fn what_is_looked_up_is_on_this_machine_and_as_new_as_what_is_served() {
+    let shared = Shared::new();
+    let folder = tempfile::tempdir().unwrap();
+    shared.write("things", 1, "one").await;
+    let node = Node::start(&shared, &folder.path().join("replica.db")).await;
+    let local = node.cluster.local();
+    let name = async || {
+        let found = local.get(schema("things"), Key::Id(id(1))).await.unwrap();
+        found.unwrap()["name"].as_str().unwrap().to_owned()
+    };
+    for round in 0..50 {
+        let written = format!("name {round}");
+        let version = shared.write("things", 1, &written).await;
+        let mut applied = node.cluster.applied();
+        applied
+            .wait_for(|applied| *applied >= version)
+            .await
+            .unwrap();
+        assert_eq!(name().await, written);
+    }
+    shared.set_down(true);
+    let (found, stale) = observe_staleness(name()).await;
+    assert_eq!((found.as_str(), stale), ("name 49", None));
+}

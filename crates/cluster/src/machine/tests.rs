@@ -164,10 +164,12 @@ fn a_replica_that_cannot_be_written_delays_nobody() {
         }))
     };
     machine.step(Duration::ZERO, changes(5));
-    machine.step(Duration::ZERO, Outcome::Fetched(Ok(())));
-    machine.step(Duration::ZERO, Outcome::Published(Ok(())));
+    let applies = machine.step(Duration::ZERO, Outcome::Fetched(Ok(())));
+    assert_eq!(applies, Command::Apply { until: Version(6) });
     let full = Fault::Replica("full".to_owned());
-    machine.step(Duration::ZERO, Outcome::Applied(Err(full)));
+    let publishes = machine.step(Duration::ZERO, Outcome::Applied(Err(full)));
+    assert_eq!(publishes, Command::Publish { until: Version(6) });
+    machine.step(Duration::ZERO, Outcome::Published(Ok(())));
     assert_eq!(machine.published(), Some(Version(6)));
     assert_eq!(machine.replica(), Some(Version(5)));
 
