@@ -127,11 +127,22 @@ fn from_environment(environment: &BTreeMap<String, String>) -> BTreeMap<String, 
                 .strip_prefix(prefix)
                 .filter(|name| !name.is_empty())
             {
-                settings.insert(name.to_ascii_lowercase(), value.clone());
+                settings.insert(setting_name(prefix, name), value.clone());
             }
         }
     }
     settings
+}
+
+/// `SILVERBACK_READINESS` is the setting `silverback_readiness`, for the word need not be said twice.
+fn setting_name(prefix: &str, variable: &str) -> String {
+    let name = variable.to_ascii_lowercase();
+    let whole = format!("{}{name}", prefix.to_ascii_lowercase());
+    if table::find(&name).is_none() && table::find(&whole).is_some() {
+        whole
+    } else {
+        name
+    }
 }
 
 /// Variables that Kong's images and test tools set, and that are no settings.

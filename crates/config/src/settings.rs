@@ -64,6 +64,8 @@ pub struct Settings {
     pub vault_env_prefix: Option<String>,
     /// How long an Admin API write waits for the local proxy.
     pub admin_apply_timeout: Duration,
+    /// Whether the node counts as ready only while its database answers.
+    pub strict_readiness: bool,
 }
 
 /// Where the node listens.
@@ -365,6 +367,7 @@ impl Settings {
             plugins: not_off(list(&values, "plugins")),
             vaults: not_off(list(&values, "vaults")),
             vault_env_prefix: text(&values, "vault_env_prefix").map(str::to_owned),
+            strict_readiness: text(&values, "silverback_readiness") == Some("strict"),
             admin_apply_timeout: read.seconds("admin_apply_timeout").unwrap_or_default(),
             prefix,
             references: BTreeMap::new(),

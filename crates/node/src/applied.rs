@@ -5,8 +5,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use schema::{Record, Schema};
-use store::{Changes, Error, Key, Mutation, Page, PageRequest, Store, TagRow, Version};
+use store::bulk::{Sink, Source};
+use store::{
+    Changes, Digests, Error, Key, Mutation, Page, PageRequest, Peers, Store, TagRow, Version,
+};
 use tokio::sync::watch;
+use uuid::Uuid;
 
 /// A store whose commits wait, for at most a while, until the data plane has applied them.
 ///
@@ -25,6 +29,16 @@ impl AppliedStore {
             applied,
             limit,
         }
+    }
+
+    async fn applied(&self, version: Version) -> Version {
+        if !wait_until_applied(&self.applied, version, self.limit).await {
+            tracing::warn!(
+                version = version.0,
+                "the proxy has not applied a change yet"
+            );
+        }
+        version
     }
 }
 
@@ -49,19 +63,17 @@ impl Store for AppliedStore {
         self.inner.get(schema, key).await
     }
 
+    async fn get_many(&self, schema: &Schema, ids: &[Uuid]) -> Result<Vec<Record>, Error> {
+        self.inner.get_many(schema, ids).await
+    }
+
     async fn page(&self, schema: &Schema, request: &PageRequest<'_>) -> Result<Page, Error> {
         self.inner.page(schema, request).await
     }
 
     async fn commit(&self, mutations: &[Mutation<'_>]) -> Result<Version, Error> {
         let version = self.inner.commit(mutations).await?;
-        if !wait_until_applied(&self.applied, version, self.limit).await {
-            tracing::warn!(
-                version = version.0,
-                "the proxy has not applied a change yet"
-            );
-        }
-        Ok(version)
+        Ok(self.applied(version).await)
     }
 
     async fn tags(
@@ -80,12 +92,41 @@ impl Store for AppliedStore {
         self.inner.changes(since).await
     }
 
+    async fn mark(&self, version: Version) -> Result<Option<i64>, Error> {
+        self.inner.mark(version).await
+    }
+
     async fn changed(&self, since: Version) {
         self.inner.changed(since).await;
     }
 
     async fn ping(&self) -> Result<(), Error> {
         self.inner.ping().await
+    }
+
+    async fn digests(&self, schemas: &[&Schema]) -> Result<(Version, Digests), Error> {
+        self.inner.digests(schemas).await
+    }
+
+    async fn read_all(
+        &self,
+        schemas: &[&'static Schema],
+        sink: &mut dyn Sink,
+    ) -> Result<Version, Error> {
+        self.inner.read_all(schemas, sink).await
+    }
+
+    async fn replace_all(
+        &self,
+        schemas: &[&'static Schema],
+        source: &mut dyn Source,
+    ) -> Result<Version, Error> {
+        let version = self.inner.replace_all(schemas, source).await?;
+        Ok(self.applied(version).await)
+    }
+
+    fn peers(&self) -> Option<&dyn Peers> {
+        self.inner.peers()
     }
 }
 

@@ -6,12 +6,15 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::HttpBody as _;
 use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
+use cluster::observe_staleness;
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use net::listen::{ListenSpec, Listener, ListenerSet, is_shortage};
 use net::tls::{ServerChoice, ServerIdentity, ServerTls};
 use net::{Address, Stream, proxy_protocol};
+use stdx::Moment;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -26,6 +29,9 @@ const SHORTAGE_PAUSE: Duration = Duration::from_millis(100);
 
 /// Connections that one listener of the control side serves at a time; more wait to be accepted.
 const MAX_CONNECTIONS: usize = 4096;
+
+/// In an answer out of the node's copy of the configuration: since when the database may know better.
+const STALE: HeaderName = HeaderName::from_static("x-silverback-stale");
 
 /// What one API is served with.
 #[derive(Clone)]
@@ -139,7 +145,13 @@ async fn open(mut stream: Stream, spec: &ListenSpec, api: &Api) -> Result<Stream
 
 async fn answer(api: Api, peer: Address, request: Request) -> Response {
     let entry = api.access_log.as_ref().map(|_| Entry::of(&request, &peer));
-    let Ok(response) = TowerToHyperService::new(api.router).call(request).await;
+    let service = TowerToHyperService::new(api.router);
+    let (Ok(mut response), stale) = observe_staleness(service.call(request)).await;
+    if let Some(since) = stale
+        && let Ok(value) = HeaderValue::from_str(&Moment::from(since).to_string())
+    {
+        response.headers_mut().insert(STALE, value);
+    }
     if let (Some(log), Some(entry)) = (&api.access_log, entry) {
         let bytes = response.body().size_hint().exact().unwrap_or_default();
         log.write(&entry, response.status().as_u16(), bytes);

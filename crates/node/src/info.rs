@@ -1,7 +1,7 @@
 //! What the Admin and Status APIs learn about this process.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use admin::node::{
@@ -13,7 +13,10 @@ use observe::logging::{Handle, Level};
 use observe::metrics::{Kind, Page};
 use proxy::stats::Stats;
 use serde_json::{Map, Value};
+use stdx::Clock;
 use uuid::Uuid;
+
+use crate::cluster_metrics;
 
 /// The version of Kong that metrics name, because dashboards compare it.
 const KONG_VERSION: &str = "3.9.1";
@@ -24,26 +27,34 @@ pub struct Process {
     settings: ArcSwap<Settings>,
     log: Handle,
     stats: Stats,
+    clock: Arc<dyn Clock>,
     /// Whether a configuration has been published; without one the node must not get traffic.
     configured: AtomicBool,
     draining: AtomicBool,
-    /// Whether the store answered when it was asked last.
-    reachable: AtomicBool,
+    /// Tells how the node stands to its store, from the moment on when it is followed.
+    cluster: OnceLock<Arc<cluster::Cluster>>,
     /// Counts changes of the log level, so that an old timer does not undo a newer change.
     log_changes: Arc<AtomicU64>,
 }
 
 impl Process {
     /// A process that is not configured yet.
-    pub fn new(id: Uuid, settings: Settings, log: Handle, stats: Stats) -> Self {
+    pub fn new(
+        id: Uuid,
+        settings: Settings,
+        log: Handle,
+        stats: Stats,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
             id,
             settings: ArcSwap::from_pointee(settings),
             log,
             stats,
+            clock,
             configured: AtomicBool::new(false),
             draining: AtomicBool::new(false),
-            reachable: AtomicBool::new(true),
+            cluster: OnceLock::new(),
             log_changes: Arc::default(),
         }
     }
@@ -72,10 +83,20 @@ impl Process {
         self.configured.store(true, Ordering::Release);
     }
 
-    /// Whether the store answers.
-    pub fn set_reachable(&self, reachable: bool) {
-        self.reachable.store(reachable, Ordering::Relaxed);
+    /// The store is followed from now on.
+    pub fn set_cluster(&self, cluster: Arc<cluster::Cluster>) {
+        // A process has one for as long as it lives.
+        let _ = self.cluster.set(cluster);
     }
+}
+
+/// The machine's name.
+pub fn hostname() -> String {
+    let name = nix::unistd::gethostname();
+    name.map_or_else(
+        |_| "localhost".to_owned(),
+        |name| name.to_string_lossy().into_owned(),
+    )
 }
 
 #[async_trait::async_trait]
@@ -85,11 +106,7 @@ impl NodeInfo for Process {
     }
 
     fn hostname(&self) -> String {
-        let name = nix::unistd::gethostname();
-        name.map_or_else(
-            |_| "localhost".to_owned(),
-            |name| name.to_string_lossy().into_owned(),
-        )
+        hostname()
     }
 
     fn configuration(&self) -> Map<String, Value> {
@@ -97,7 +114,14 @@ impl NodeInfo for Process {
     }
 
     fn plugins(&self) -> Vec<AvailablePlugin> {
-        Vec::new()
+        let enabled = plugins::Enabled::of(&self.settings().plugins);
+        let rows = enabled.plugins().map(|plugin| plugin.declaration);
+        rows.map(|row| AvailablePlugin {
+            name: row.name.to_owned(),
+            version: row.version.to_owned(),
+            priority: i64::from(row.priority),
+        })
+        .collect()
     }
 
     fn traffic(&self) -> Traffic {
@@ -150,6 +174,12 @@ impl NodeInfo for Process {
         if !self.configured.load(Ordering::Acquire) {
             return Err("no configuration available (empty configuration present)".to_owned());
         }
+        let strict = self.settings().strict_readiness;
+        let contact = self.cluster.get().map(|cluster| cluster.status().contact);
+        // Compat: Kong is not ready while it cannot connect, and these are its words.
+        if strict && contact.is_some_and(|contact| contact != cluster::Contact::Up) {
+            return Err("failed to connect to database".to_owned());
+        }
         Ok(())
     }
 
@@ -175,7 +205,11 @@ impl Process {
         let http = ("subsystem", "http");
         let traffic = self.traffic();
         let mut page = Page::new();
-        let reachable = f64::from(u8::from(self.reachable.load(Ordering::Relaxed)));
+        let status = self.cluster.get().map(|cluster| cluster.status());
+        let is_up = status
+            .as_ref()
+            .is_none_or(|status| status.contact == cluster::Contact::Up);
+        let reachable = f64::from(u8::from(is_up));
         page.family(
             "kong_datastore_reachable",
             Kind::Gauge,
@@ -212,6 +246,10 @@ impl Process {
             "Memory that the process holds",
         )
         .sample(&[], float(resident_memory()));
+        if let (Some(cluster), Some(status)) = (self.cluster.get(), &status) {
+            let now = self.clock.now();
+            cluster_metrics::write(&mut page, status, cluster.answered_at(), now);
+        }
         page.finish()
     }
 }
@@ -220,7 +258,7 @@ impl Process {
     clippy::cast_precision_loss,
     reason = "a metric is a float by its format"
 )]
-fn float(value: u64) -> f64 {
+pub(crate) fn float(value: u64) -> f64 {
     value as f64
 }
 

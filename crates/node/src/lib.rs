@@ -3,10 +3,12 @@
 mod access_log;
 mod applied;
 pub mod certificates;
+mod cluster_metrics;
 mod control;
 mod convert;
 mod declarative_config;
 mod error;
+mod following;
 mod info;
 mod limits;
 mod membership;
@@ -14,11 +16,11 @@ mod node;
 pub mod offline;
 pub mod postgres;
 mod prefix;
+mod publisher;
 mod references;
 pub mod reload_request;
 mod sides;
 mod stores;
-mod sync;
 mod workers;
 
 pub use error::Error;

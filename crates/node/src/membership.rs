@@ -6,61 +6,62 @@ use std::time::{Duration, SystemTime};
 use admin::NodeInfo as _;
 use admin::cluster::{Cluster, ClusterNode, Database, Standing};
 use async_trait::async_trait;
+use cluster::{Contact, Member, Status};
 use parking_lot::Mutex;
 use stdx::Clock;
-use store::Version;
-use tokio::sync::watch;
+use store::{Peer, Version};
 
 use crate::applied::wait_until_applied;
 use crate::info::Process;
 
-/// A node that has its store for itself.
+/// The node's part in its cluster, which is one of its own unless the store is shared.
 pub struct Membership {
+    cluster: Arc<cluster::Cluster>,
     process: Arc<Process>,
     clock: Arc<dyn Clock>,
-    applied: watch::Receiver<Version>,
     started_at: SystemTime,
     addresses: Mutex<Vec<String>>,
 }
 
 impl Membership {
-    /// A node that serves what `applied` says.
+    /// A node that nobody knows yet.
     pub fn new(
+        cluster: Arc<cluster::Cluster>,
         process: Arc<Process>,
         clock: Arc<dyn Clock>,
-        applied: watch::Receiver<Version>,
     ) -> Self {
         let started_at = clock.now();
         Self {
+            cluster,
             process,
             clock,
-            applied,
             started_at,
             addresses: Mutex::default(),
         }
     }
 
-    /// Where the node can be reached from now on.
-    pub fn set_addresses(&self, addresses: Vec<String>) {
-        *self.addresses.lock() = addresses;
-    }
-}
-
-#[async_trait]
-impl Cluster for Membership {
-    fn standing(&self) -> Standing {
-        let applied = *self.applied.borrow();
-        Standing {
-            applied: Some(applied),
-            newest: Some(applied),
-            behind_since: None,
-            database: Database::Reachable,
-            held: None,
-        }
+    /// Tells the others where this node can be reached, from now on.
+    pub fn join(&self, addresses: Vec<String>) {
+        (*self.addresses.lock()).clone_from(&addresses);
+        self.cluster.join(Member {
+            id: self.process.id(),
+            hostname: self.process.hostname(),
+            addresses,
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at: self.started_at,
+        });
     }
 
-    async fn nodes(&self) -> Result<Vec<ClusterNode>, store::Error> {
-        Ok(vec![ClusterNode {
+    /// Takes leave of the others.
+    pub async fn leave(&self) {
+        self.cluster.stop().await;
+    }
+
+    /// What this node knows of itself, for when nobody else can be asked.
+    fn own(&self) -> ClusterNode {
+        let status = self.cluster.status();
+        let applied = status.applied.unwrap_or_default();
+        ClusterNode {
             id: self.process.id(),
             hostname: self.process.hostname(),
             addresses: self.addresses.lock().clone(),
@@ -68,9 +69,58 @@ impl Cluster for Membership {
             started_at: self.started_at,
             last_seen: self.clock.now(),
             alive: true,
-            applied: *self.applied.borrow(),
-            lag: 0,
-        }])
+            applied,
+            lag: lag(&status),
+        }
+    }
+}
+
+/// How many versions the proxy is behind the newest that this node knows.
+pub fn lag(status: &Status) -> u64 {
+    let newest = status.newest.unwrap_or_default();
+    newest
+        .0
+        .saturating_sub(status.applied.unwrap_or_default().0)
+}
+
+#[async_trait]
+impl Cluster for Membership {
+    fn standing(&self) -> Standing {
+        let status = self.cluster.status();
+        Standing {
+            applied: status.applied,
+            newest: status.newest,
+            behind_since: status.behind_since,
+            database: match status.contact {
+                Contact::Up => Database::Reachable,
+                Contact::Never => Database::Away {
+                    since: self.cluster.answered_at(),
+                    reason: "the database has not answered yet".to_owned(),
+                },
+                Contact::Down { since, reason } => Database::Away { since, reason },
+            },
+            held: status.held,
+        }
+    }
+
+    async fn nodes(&self) -> Result<Vec<ClusterNode>, store::Error> {
+        if !matches!(self.cluster.status().contact, Contact::Up) {
+            return Ok(vec![self.own()]);
+        }
+        let rows = match self.cluster.nodes().await {
+            Ok(rows) => rows,
+            Err(store::Error::Unavailable(_)) => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        if rows.is_empty() {
+            return Ok(vec![self.own()]);
+        }
+        let nodes = rows.into_iter().map(|row| ClusterNode {
+            alive: row.alive,
+            lag: row.lag,
+            ..of_peer(row.peer)
+        });
+        Ok(nodes.collect())
     }
 
     async fn wait(
@@ -78,15 +128,38 @@ impl Cluster for Membership {
         version: Version,
         limit: Duration,
     ) -> Result<Vec<ClusterNode>, store::Error> {
-        if self.reach(version, limit).await {
-            return Ok(Vec::new());
+        let (reached, laggards) = tokio::join!(
+            self.reach(version, limit),
+            self.cluster.wait(version, limit)
+        );
+        let mut laggards: Vec<ClusterNode> = laggards?.into_iter().map(of_peer).collect();
+        let own = self.process.id();
+        if !reached && laggards.iter().all(|node| node.id != own) {
+            laggards.push(self.own());
         }
-        self.nodes().await
+        Ok(laggards)
     }
 
     async fn reach(&self, version: Version, limit: Duration) -> bool {
-        wait_until_applied(&self.applied, version, limit).await
+        wait_until_applied(&self.cluster.applied(), version, limit).await
     }
 
-    fn accept_database(&self) {}
+    fn accept_database(&self) {
+        self.cluster.accept_database();
+    }
+}
+
+/// A node that has reported, as if it were alive and without lag.
+fn of_peer(peer: Peer) -> ClusterNode {
+    ClusterNode {
+        id: peer.id,
+        hostname: peer.hostname,
+        addresses: peer.addresses,
+        program: peer.program,
+        started_at: peer.started_at,
+        last_seen: peer.last_seen,
+        alive: true,
+        applied: peer.applied,
+        lag: 0,
+    }
 }

@@ -11,9 +11,9 @@ use net::tls::ServerTls;
 use observe::logging;
 use proxy::Shared;
 use proxy::access_log::{AccessLog as ProxyLog, Format};
+use snapshot::Snapshot;
 use stdx::{Clock, SystemClock};
-use store::{Store, Version};
-use tokio::sync::watch;
+use store::Store;
 use tokio::task::JoinHandle;
 
 use crate::applied::AppliedStore;
@@ -21,12 +21,12 @@ use crate::declarative_config::LiveConfig;
 use crate::info::Process;
 use crate::membership::Membership;
 use crate::prefix::{Claim, Prefix};
+use crate::publisher::Publisher;
 use crate::references::EnvironmentReferences;
 use crate::sides::{AdminParts, Side, Sides, urls};
 use crate::stores::{DeclaredEntities, OpenStore};
-use crate::sync::{self, Follower};
 use crate::workers::Workers;
-use crate::{Error, convert, limits, postgres};
+use crate::{Error, convert, following, limits, publisher};
 
 /// How long requests in flight on the control side have when the node ends at once.
 const CONTROL_GRACE: Duration = Duration::from_secs(1);
@@ -43,7 +43,8 @@ pub struct Node {
     store: Arc<dyn Store>,
     membership: Arc<Membership>,
     declarative: Option<Arc<LiveConfig>>,
-    follower: JoinHandle<()>,
+    /// Frees configurations that were replaced.
+    clearing: JoinHandle<()>,
     data_plane: Arc<Shared>,
     proxy_log: Option<ProxyLog>,
     workers: Workers,
@@ -72,30 +73,26 @@ impl Node {
     /// Starts everything in the order in which it is needed, and returns when the node serves.
     pub async fn start(settings: Settings, log: logging::Handle) -> Result<Self, Error> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        plugins::Enabled::check(&settings.plugins)?;
         limits::raise_open_files(settings.open_files)?;
         let prefix = Prefix::new(&settings.prefix);
         prefix.prepare()?;
         let claim = prefix.claim()?;
         let id = prefix.node_id(&settings)?;
 
-        if let StoreChoice::Postgres(place) = &settings.store {
-            let options = postgres::options(&settings, place, Arc::clone(&clock))?;
-            postgres::check(&settings, &options)
-                .await
-                .map_err(|error| match error {
-                    Error::Store(store::Error::Unavailable(reason)) => Error::DatabaseAway {
-                        place: place.place(),
-                        reason,
-                    },
-                    error => error,
-                })?;
-        }
         let open = OpenStore::open(&settings, Arc::clone(&clock))?;
         let proxy_log = proxy_log(&settings)?;
-        let data_plane = data_plane(&settings, &open, proxy_log.clone(), &clock).await?;
+        let data_plane = data_plane(&settings, proxy_log.clone(), &clock)?;
         let stats = data_plane.stats().clone();
-        let process = Arc::new(Process::new(id, settings.clone(), log, stats));
-        let (applied, follower) = follow(&settings, &open, &data_plane, &process);
+        let process = Process::new(id, settings.clone(), log, stats, clock.clone());
+        let process = Arc::new(process);
+        let publisher = Publisher::new(
+            data_plane.clone(),
+            DeclaredEntities::of(&settings).catalog(),
+        );
+        let cluster = following::follow(&settings, &open, publisher, &clock).await?;
+        process.set_cluster(cluster.clone());
+        let applied = cluster.applied();
         let declarative = match &open {
             OpenStore::Sqlite(_) | OpenStore::Postgres(_) => {
                 process.set_configured();
@@ -113,10 +110,10 @@ impl Node {
                 Some(Arc::new(live))
             }
         };
-        let membership = Membership::new(process.clone(), clock.clone(), applied.clone());
-        let membership = Arc::new(membership);
-        let store = AppliedStore::new(open.store(), applied, settings.admin_apply_timeout);
+        let store = AppliedStore::new(cluster.store(), applied, settings.admin_apply_timeout);
         let store: Arc<dyn Store> = Arc::new(store);
+        let membership = Membership::new(cluster, process.clone(), clock.clone());
+        let membership = Arc::new(membership);
 
         let tls = server_tls(&settings)?;
         data_plane.set_server_tls(Some(Arc::clone(&tls)));
@@ -148,7 +145,7 @@ impl Node {
             store,
             membership,
             declarative,
-            follower,
+            clearing: publisher::clear(&data_plane),
             data_plane,
             proxy_log,
             workers,
@@ -156,7 +153,7 @@ impl Node {
             status,
             _claim: claim,
         };
-        node.membership.set_addresses(node.addresses().all());
+        node.membership.join(node.addresses().all());
         tracing::info!("node {id} serves");
         Ok(node)
     }
@@ -206,7 +203,7 @@ impl Node {
         }
         self.prefix.write_record(&settings)?;
         self.process.set_settings(settings);
-        self.membership.set_addresses(self.addresses().all());
+        self.membership.join(self.addresses().all());
         Ok(())
     }
 
@@ -223,7 +220,8 @@ impl Node {
         self.workers.stop().await;
         self.admin.server.stop(CONTROL_GRACE).await;
         self.status.server.stop(CONTROL_GRACE).await;
-        self.follower.abort();
+        self.membership.leave().await;
+        self.clearing.abort();
     }
 
     /// Opens all log files anew, after something moved them away.
@@ -262,10 +260,9 @@ impl Node {
     }
 }
 
-/// What the workers share, with the store's whole configuration.
-async fn data_plane(
+/// What the workers share, without a configuration yet.
+fn data_plane(
     settings: &Settings,
-    open: &OpenStore,
     access_log: Option<ProxyLog>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<Shared>, Error> {
@@ -275,36 +272,15 @@ async fn data_plane(
         references: references(settings),
         plugins: Arc::new(snapshot::NoPlugins),
     };
-    let catalog = DeclaredEntities::of(settings).catalog();
-    let first = sync::load(open.store().as_ref(), &catalog, options).await?;
     let resolver = Resolver::new(convert::dns(&settings.dns), runtime.clone(), clock.clone())?;
     Ok(Shared::new(
-        Arc::new(first),
+        Arc::new(Snapshot::empty(options)),
         convert::data_plane(settings, clock.as_ref())?,
         access_log,
         resolver,
         clock.clone(),
         Some(runtime),
     ))
-}
-
-/// Keeps the data plane like the store from now on; the receiver tells which version it has.
-fn follow(
-    settings: &Settings,
-    open: &OpenStore,
-    data_plane: &Arc<Shared>,
-    process: &Arc<Process>,
-) -> (watch::Receiver<Version>, JoinHandle<()>) {
-    let (announce, applied) = watch::channel(Version::default());
-    let catalog = DeclaredEntities::of(settings).catalog();
-    let follower = Follower::new(
-        open.store(),
-        catalog,
-        data_plane.clone(),
-        process.clone(),
-        announce,
-    );
-    (applied, tokio::spawn(follower.run()))
 }
 
 /// References in the configuration to secrets, as far as the setting `vaults` allows them.
@@ -370,6 +346,9 @@ fn refuse_fixed(before: &Settings, after: &Settings) -> Result<(), Error> {
     }
     if before.router_flavor != after.router_flavor {
         return Err(Error::NeedsRestart("router_flavor"));
+    }
+    if before.plugins != after.plugins {
+        return Err(Error::NeedsRestart("plugins"));
     }
     if before.dns != after.dns {
         return Err(Error::NeedsRestart(

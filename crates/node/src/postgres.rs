@@ -21,7 +21,12 @@ pub fn options(
     place: &Postgres,
     clock: Arc<dyn Clock>,
 ) -> Result<Options, Error> {
+    let replica = match &place.reader {
+        Some(reader) => Some(Box::new(options(settings, reader, clock.clone())?)),
+        None => None,
+    };
     Ok(Options {
+        replica,
         hosts: place.hosts.clone(),
         user: place.user.clone(),
         password: place.password.clone(),

@@ -5,6 +5,7 @@ use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::{Call, Error};
+use crate::cluster::Database;
 use crate::{State, answer};
 
 /// The media type of the Prometheus text format, as Kong's plugin writes it.
@@ -56,7 +57,9 @@ pub async fn report(state: &State, query: &Map<String, Value>) -> Result<Respons
     match &state.declarative {
         Some(declarative) => body["configuration_hash"] = declarative.hash().into(),
         None => {
-            let reachable = state.repository.store().ping().await.is_ok();
+            // Whoever knows that it is away need not wait for it to be silent once more.
+            let is_away = matches!(state.cluster.standing().database, Database::Away { .. });
+            let reachable = !is_away && state.repository.store().ping().await.is_ok();
             body["database"] = json!({ "reachable": reachable });
         }
     }

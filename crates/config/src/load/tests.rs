@@ -39,6 +39,25 @@ fn problems(settings: &[(&str, &str)]) -> Vec<String> {
 }
 
 #[test]
+fn the_name_of_the_program_need_not_be_said_twice() {
+    let variables = [
+        "KONG_SILVERBACK_READINESS",
+        "SILVERBACK_READINESS",
+        "SILVERBACK_SILVERBACK_READINESS",
+    ];
+    for variable in variables {
+        let mut sources = sources(&[]);
+        sources
+            .environment
+            .insert(variable.to_owned(), "strict".to_owned());
+        let loaded = load(&sources).expect("valid");
+        assert!(loaded.settings.strict_readiness, "{variable}");
+        assert_eq!(loaded.warnings, [], "{variable}");
+    }
+    assert!(!load_with(&[]).settings.strict_readiness);
+}
+
+#[test]
 fn the_environment_wins_over_the_file_and_silverback_over_kong() {
     let mut file = tempfile::NamedTempFile::new().expect("a file");
     std::io::Write::write_all(
@@ -180,6 +199,31 @@ fn postgres_is_what_its_settings_say() {
     assert_eq!(postgres.max_concurrent_queries, 2);
     assert_eq!(postgres.semaphore_timeout, Duration::from_millis(900));
     assert_eq!(postgres.keepalive, Duration::MAX);
+    assert_eq!(postgres.reader, None);
+}
+
+#[test]
+fn a_server_to_read_from_is_like_the_other_but_for_what_is_said() {
+    let StoreChoice::Postgres(postgres) = load_with(&[
+        ("pg_host", "primary"),
+        ("pg_password", "secret"),
+        ("pg_pool_size", "3"),
+        ("pg_ro_host", "reader"),
+        ("pg_ro_port", "6000"),
+        ("pg_ro_user", "guest"),
+    ])
+    .settings
+    .store
+    else {
+        panic!("a pg_ setting implies PostgreSQL");
+    };
+    let reader = postgres.reader.as_ref().expect("it is set");
+    assert_eq!(reader.place(), "reader:6000/kong");
+    assert_eq!(reader.user, "guest");
+    assert_eq!(reader.password.expose(), "secret");
+    assert_eq!(reader.pool_size, 3);
+    assert_eq!(postgres.place(), "primary:5432/kong");
+    assert_eq!(postgres.user, "kong");
 }
 
 #[test]

@@ -38,6 +38,8 @@ pub struct Postgres {
     pub semaphore_timeout: Duration,
     /// How long a connection may be idle.
     pub keepalive: Duration,
+    /// A server that follows this one, to read from.
+    pub reader: Option<Box<Postgres>>,
 }
 
 impl Postgres {
@@ -57,31 +59,44 @@ impl Postgres {
 
 impl Reader<'_> {
     pub(super) fn postgres(&mut self, explicit: &BTreeSet<String>) -> Postgres {
+        let chosen = explicit.contains("database");
+        let reader = text(self.values, "pg_ro_host").is_some();
         Postgres {
-            chosen: explicit.contains("database"),
-            hosts: self.hosts("pg_host", "pg_port"),
-            user: text(self.values, "pg_user").unwrap_or("kong").to_owned(),
-            password: text(self.values, "pg_password")
-                .map(Secret::new)
-                .unwrap_or_default(),
-            database: text(self.values, "pg_database")
-                .unwrap_or("kong")
-                .to_owned(),
-            schema: text(self.values, "pg_schema").map(str::to_owned),
-            ssl: self.boolean("pg_ssl"),
-            ssl_verify: self.boolean("pg_ssl_verify"),
-            timeout: self.millis("pg_timeout").unwrap_or(SOCKET_TIMEOUT),
-            pool_size: match self.count("pg_pool_size") {
+            reader: reader.then(|| Box::new(self.server("pg_ro", chosen))),
+            ..self.server("pg", chosen)
+        }
+    }
+
+    /// One server, by the first part of its settings' names.
+    fn server(&mut self, of: &str, chosen: bool) -> Postgres {
+        let name = |part: &str| format!("{of}_{part}");
+        let read = |part: &str| text(self.values, &name(part)).map(str::to_owned);
+        let mut server = Postgres {
+            chosen,
+            hosts: Vec::new(),
+            user: read("user").unwrap_or_else(|| "kong".to_owned()),
+            password: read("password").map(Secret::new).unwrap_or_default(),
+            database: read("database").unwrap_or_else(|| "kong".to_owned()),
+            schema: read("schema"),
+            ssl: self.boolean(&name("ssl")),
+            ssl_verify: self.boolean(&name("ssl_verify")),
+            timeout: self.millis(&name("timeout")).unwrap_or(SOCKET_TIMEOUT),
+            pool_size: match self.count(&name("pool_size")) {
                 0 => POOL_SIZE,
                 size => size,
             },
-            max_concurrent_queries: self.count("pg_max_concurrent_queries"),
-            semaphore_timeout: self.millis("pg_semaphore_timeout").unwrap_or_default(),
-            keepalive: match self.number("pg_keepalive_timeout") {
+            max_concurrent_queries: self.count(&name("max_concurrent_queries")),
+            semaphore_timeout: self.millis(&name("semaphore_timeout")).unwrap_or_default(),
+            keepalive: match self.number(&name("keepalive_timeout")) {
                 None => SOCKET_TIMEOUT,
-                Some(_) => self.millis("pg_keepalive_timeout").unwrap_or(Duration::MAX),
+                Some(_) => self
+                    .millis(&name("keepalive_timeout"))
+                    .unwrap_or(Duration::MAX),
             },
-        }
+            reader: None,
+        };
+        server.hosts = self.hosts(&name("host"), &name("port"));
+        server
     }
 
     /// A time in milliseconds; none for zero and for what is not set.
@@ -92,7 +107,7 @@ impl Reader<'_> {
     }
 
     /// One host or several, separated by commas, each with a port of its own if it names one.
-    fn hosts(&mut self, name: &'static str, port: &str) -> Vec<(String, u16)> {
+    fn hosts(&mut self, name: &str, port: &str) -> Vec<(String, u16)> {
         let default = u16::try_from(self.integer(port)).unwrap_or(5432);
         let hosts = text(self.values, name).unwrap_or("127.0.0.1").to_owned();
         let items = hosts.split(',').map(str::trim);

@@ -20,7 +20,8 @@ pub(super) const STORE: Group = Group {
     ],
 };
 
-const NO_READERS: &str = "all reads go where writes go";
+const NO_BACKLOG: &str =
+    "their number has no limit, `pg_semaphore_timeout` limits how long they wait";
 const READ_ONLY: &str = "The same for read-only connections: ";
 
 pub(super) const POSTGRES: Group = Group {
@@ -92,7 +93,7 @@ pub(super) const POSTGRES: Group = Group {
             "",
             "Queries that may wait for a connection.",
         )
-        .nothing("their number has no limit, `pg_semaphore_timeout` limits how long they wait"),
+        .nothing(NO_BACKLOG),
         D::new(
             "_debug_pg_ttl_cleanup_interval",
             Integer(1, MAX),
@@ -100,52 +101,37 @@ pub(super) const POSTGRES: Group = Group {
             "Seconds between removals of expired rows.",
         )
         .nothing("expired rows are removed every minute"),
-        D::new("pg_ro_host", Text, "", "A server that only answers reads.").nothing(NO_READERS),
-        D::new("pg_ro_port", Integer(1, 65535), "", READ_ONLY)
-            .unset_means("`pg_port`")
-            .nothing(NO_READERS),
-        D::new("pg_ro_timeout", Integer(0, MAX), "", READ_ONLY)
-            .unset_means("`pg_timeout`")
-            .nothing(NO_READERS),
-        D::new("pg_ro_user", Text, "", READ_ONLY)
-            .unset_means("`pg_user`")
-            .nothing(NO_READERS),
+        D::new(
+            "pg_ro_host",
+            Text,
+            "",
+            "A server that follows `pg_host`, to read from; writes, and reads that it is not up to date for, go to `pg_host`.",
+        ),
+        D::new("pg_ro_port", Integer(1, 65535), "", READ_ONLY).unset_means("`pg_port`"),
+        D::new("pg_ro_timeout", Integer(0, MAX), "", READ_ONLY).unset_means("`pg_timeout`"),
+        D::new("pg_ro_user", Text, "", READ_ONLY).unset_means("`pg_user`"),
         D::new("pg_ro_password", Text, "", READ_ONLY)
             .secret()
-            .unset_means("`pg_password`")
-            .nothing(NO_READERS),
-        D::new("pg_ro_database", Text, "", READ_ONLY)
-            .unset_means("`pg_database`")
-            .nothing(NO_READERS),
-        D::new("pg_ro_schema", Text, "", READ_ONLY)
-            .unset_means("`pg_schema`")
-            .nothing(NO_READERS),
-        D::new("pg_ro_ssl", Boolean, "", READ_ONLY)
-            .unset_means("`pg_ssl`")
-            .nothing(NO_READERS),
-        D::new("pg_ro_ssl_verify", Boolean, "", READ_ONLY)
-            .unset_means("`pg_ssl_verify`")
-            .nothing(NO_READERS),
+            .unset_means("`pg_password`"),
+        D::new("pg_ro_database", Text, "", READ_ONLY).unset_means("`pg_database`"),
+        D::new("pg_ro_schema", Text, "", READ_ONLY).unset_means("`pg_schema`"),
+        D::new("pg_ro_ssl", Boolean, "", READ_ONLY).unset_means("`pg_ssl`"),
+        D::new("pg_ro_ssl_verify", Boolean, "", READ_ONLY).unset_means("`pg_ssl_verify`"),
         D::new(
             "pg_ro_max_concurrent_queries",
             Integer(0, MAX),
             "",
             READ_ONLY,
         )
-        .unset_means("`pg_max_concurrent_queries`")
-        .nothing(NO_READERS),
+        .unset_means("`pg_max_concurrent_queries`"),
         D::new("pg_ro_semaphore_timeout", Integer(0, MAX), "", READ_ONLY)
-            .unset_means("`pg_semaphore_timeout`")
-            .nothing(NO_READERS),
+            .unset_means("`pg_semaphore_timeout`"),
         D::new("pg_ro_keepalive_timeout", Integer(0, MAX), "", READ_ONLY)
-            .unset_means("`pg_keepalive_timeout`")
-            .nothing(NO_READERS),
-        D::new("pg_ro_pool_size", Integer(0, MAX), "", READ_ONLY)
-            .unset_means("`pg_pool_size`")
-            .nothing(NO_READERS),
+            .unset_means("`pg_keepalive_timeout`"),
+        D::new("pg_ro_pool_size", Integer(0, MAX), "", READ_ONLY).unset_means("`pg_pool_size`"),
         D::new("pg_ro_backlog", Integer(0, MAX), "", READ_ONLY)
             .unset_means("`pg_backlog`")
-            .nothing(NO_READERS),
+            .nothing(NO_BACKLOG),
     ],
 };
 

@@ -36,10 +36,10 @@ fn unknown_and_useless_settings_are_warned_about_once_each() {
 
 #[test]
 fn stores_that_are_not_built_are_refused_by_name() {
-    let place = Place::new().with("PG_HOST", "db");
+    let place = Place::new().with("DATABASE", "cassandra");
     let complaint = place.fail(&["start"]);
     assert!(
-        complaint.contains("PostgreSQL is not built yet"),
+        complaint.contains("Cassandra is not built yet"),
         "{complaint}"
     );
 }

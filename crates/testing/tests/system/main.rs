@@ -6,6 +6,7 @@
     reason = "every module here is a test"
 )]
 
+mod cluster;
 mod crash;
 mod declarative;
 mod fresh_configuration;
