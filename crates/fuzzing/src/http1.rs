@@ -1,10 +1,11 @@
 //! Heads and bodies of HTTP/1.1.
 
-use bytes::BytesMut;
-use http1::{
-    BodyEncoder, BufferPool, Connection, Error, Framing, Known, Limits, Method, RequestParser,
-    ResponseParser,
-};
+use http1::Method;
+
+use relay::{forward_requests as forward, forward_response as answer};
+
+#[path = "../../http1/tests/wire/relay.rs"]
+mod relay;
 
 pub const REQUESTS: &[&[u8]] = &[
     b"GET /a/b?c=d HTTP/1.1\r\nHost: a.test:80\r\nX-A: 1\r\nx-a: 2\r\nConnection: keep-alive, X-A\r\n\r\n",
@@ -62,63 +63,6 @@ pub fn request(input: &[u8]) {
     );
 }
 
-fn forward(input: &[u8], piece: usize) -> (Vec<u8>, Result<(), Error>) {
-    let mut out = BytesMut::new();
-    let result = try_forward(input, piece, &mut out);
-    (out.to_vec(), result)
-}
-
-/// Forwards every whole request of the input.
-fn try_forward(input: &[u8], piece: usize, out: &mut BytesMut) -> Result<(), Error> {
-    let limits = Limits::default();
-    let pool = BufferPool::default();
-    let mut pieces = input.chunks(piece);
-    let mut input = pool.take_head();
-    let mut parser = RequestParser::new(limits);
-    loop {
-        let mut head = loop {
-            if let Some(head) = parser.parse(&mut input, &pool)? {
-                break head;
-            }
-            match pieces.next() {
-                Some(piece) => input.extend_from_slice(piece),
-                None if parser.is_idle(&input) => return Ok(()),
-                None => return Err(Error::Truncated),
-            }
-        };
-        head.strip_hop_by_hop()?;
-        if head.host().is_none() {
-            head.headers.set(Known::Host, "service.test")?;
-        }
-        let query = head
-            .query()
-            .map(|query| [b"?", query].concat())
-            .unwrap_or_default();
-        let mut written = BytesMut::new();
-        head.write(
-            &[head.path(), &query].concat(),
-            head.framing(),
-            Connection::Unsaid,
-            &mut written,
-        )?;
-        let mut body = head.body(&limits);
-        let mut payload = BytesMut::new();
-        while !body.decode_into(&mut input, &mut payload)? {
-            match pieces.next() {
-                Some(piece) => input.extend_from_slice(piece),
-                None => return body.finish(),
-            }
-        }
-        let mut encoder = BodyEncoder::new(head.framing());
-        encoder.encode(&payload, &mut written)?;
-        encoder.finish(body.take_trailers().as_ref(), &mut written)?;
-        out.extend_from_slice(&written);
-        if !head.keep_alive() {
-            return Ok(());
-        }
-    }
-}
-
 /// What a client gets of an upstream's bytes does not depend on how they arrive, and is plain.
 pub fn response_body(input: &[u8]) {
     for method in [Method::Get, Method::Head] {
@@ -136,44 +80,4 @@ pub fn response_body(input: &[u8]) {
             );
         }
     }
-}
-
-/// Forwards one response with the interim ones before it.
-fn answer(input: &[u8], method: &Method, piece: usize) -> Result<Vec<u8>, Error> {
-    let limits = Limits::for_upstream();
-    let pool = BufferPool::default();
-    let mut out = BytesMut::new();
-    let mut pieces = input.chunks(piece);
-    let mut input = pool.take_body();
-    let mut parser = ResponseParser::new(limits);
-    let mut head = loop {
-        match parser.parse(&mut input, &pool)? {
-            Some(head) if head.is_interim() => {
-                head.write(Framing::None, Connection::Unsaid, &mut out)?
-            }
-            Some(head) => break head,
-            None => input.extend_from_slice(pieces.next().ok_or(Error::Truncated)?),
-        }
-    };
-    head.strip_hop_by_hop();
-    let framing = match head.framing(method) {
-        Framing::None => head.announced(method),
-        framing => framing,
-    };
-    head.write(framing, Connection::Unsaid, &mut out)?;
-    let mut body = head.body(method, &limits);
-    let mut payload = BytesMut::new();
-    while !body.decode_into(&mut input, &mut payload)? {
-        match pieces.next() {
-            Some(piece) => input.extend_from_slice(piece),
-            None => {
-                body.finish()?;
-                break;
-            }
-        }
-    }
-    let mut encoder = BodyEncoder::new(head.framing(method));
-    encoder.encode(&payload, &mut out)?;
-    encoder.finish(body.take_trailers().as_ref(), &mut out)?;
-    Ok(out.to_vec())
 }

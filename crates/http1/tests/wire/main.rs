@@ -6,6 +6,7 @@ mod bodies;
 mod differential;
 mod heads;
 mod properties;
+mod relay;
 mod requests;
 mod responses;
 mod support;
