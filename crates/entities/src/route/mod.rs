@@ -291,7 +291,7 @@ fn stream(flavor: RouterFlavor) -> Subschema {
         .field_as(
             "hosts",
             forbidden(
-                fields::hosts(""),
+                fields::hosts("Not for these protocols."),
                 "cannot set 'hosts' when 'protocols' is 'tcp', 'tls', 'tls_passthrough' or 'udp'",
             ),
         )
