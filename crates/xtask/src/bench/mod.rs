@@ -6,6 +6,7 @@
 
 mod cases;
 mod clients;
+mod cluster;
 mod gateway;
 mod instructions;
 mod load;
@@ -32,6 +33,8 @@ struct Plan {
     /// The routes of the large configuration.
     routes: usize,
     idle_clients: usize,
+    /// Whether figures may be rough.
+    quick: bool,
     silverback: PathBuf,
     /// The one group that is measured, or all.
     only: Option<String>,
@@ -50,6 +53,7 @@ pub fn run(args: &[String]) -> anyhow::Result<()> {
         rounds: 7,
         routes: 100_000,
         idle_clients: 10_000,
+        quick: false,
         silverback: binary("release", "silverback"),
         only: None,
     };
@@ -61,6 +65,7 @@ pub fn run(args: &[String]) -> anyhow::Result<()> {
             (QUICK, _) => {
                 plan.round = Duration::from_secs(1);
                 plan.rounds = 3;
+                plan.quick = true;
             }
             (BINARY, Some(path)) => {
                 plan.silverback = PathBuf::from(path);
@@ -109,6 +114,7 @@ const GROUPS: &[Group] = &[
     ("memory", memory::measure),
     ("routes", routes::measure),
     ("instructions", instructions::measure),
+    ("cluster", cluster::measure),
 ];
 
 /// Measures one group after the other; what was measured before a failure is in the report.

@@ -11,6 +11,7 @@ pub struct Report {
     memory: String,
     routes: String,
     instructions: String,
+    cluster: String,
 }
 
 impl Report {
@@ -21,6 +22,7 @@ impl Report {
             memory: String::new(),
             routes: String::new(),
             instructions: String::new(),
+            cluster: String::new(),
         }
     }
 
@@ -116,6 +118,13 @@ impl Report {
         );
     }
 
+    /// Adds something about a cluster.
+    pub fn cluster(&mut self, title: &str, value: &str, goal: &str, met: bool) {
+        let cells = [title, value, goal].map(str::to_owned);
+        let [title, value, goal] = cells;
+        row(&mut self.cluster, &[title, value, goal, verdict(met)]);
+    }
+
     /// The tables.
     pub fn markdown(&self) -> String {
         format!(
@@ -125,8 +134,10 @@ impl Report {
              Resident memory in MiB.\n\n\
              | state | nginx | Silverback | goal | met |\n| --- | --- | --- | --- | --- |\n{}\n\
              Many routes.\n\n\
+             | what | value | goal | met |\n| --- | --- | --- | --- |\n{}\n\
+             A cluster.\n\n\
              | what | value | goal | met |\n| --- | --- | --- | --- |\n{}",
-            self.cases, self.instructions, self.memory, self.routes
+            self.cases, self.instructions, self.memory, self.routes, self.cluster
         )
     }
 }
