@@ -56,7 +56,9 @@ impl Work for Commit<'_> {
             transaction.rollback().await?;
             return Err(explain(client, self.tables, mutation, error).await);
         }
-        log::close(transaction, messages, self.change_log).await
+        let version = log::close(transaction, messages, self.change_log).await?;
+        log::flush(client).await?;
+        Ok(version)
     }
 }
 

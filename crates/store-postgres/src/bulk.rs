@@ -131,7 +131,9 @@ async fn replace(
             messages.add(schema, workspace, change);
         }
     }
-    log::close(transaction, messages, shared.options.change_log).await
+    let version = log::close(transaction, messages, shared.options.change_log).await?;
+    log::flush(client).await?;
+    Ok(version)
 }
 
 /// Adds what Kong's nodes have to forget when a table is emptied.

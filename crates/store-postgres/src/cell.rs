@@ -32,7 +32,7 @@ pub(crate) enum Cell {
 }
 
 /// A moment, in microseconds since the Unix epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Micros(pub(crate) i64);
 
 impl Micros {

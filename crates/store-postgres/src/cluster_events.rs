@@ -203,35 +203,41 @@ impl Sealed {
     }
 }
 
-/// The moment, to tell events that come from those that were there.
-pub(crate) struct Now;
+/// How late an event of Kong's may become visible after its moment.
+const LATE: i64 = 10_000_000;
 
-#[async_trait]
-impl Query for Now {
-    type Output = Micros;
-
-    async fn run(&self, client: &ClientWrapper) -> Result<Micros, Failure> {
-        let row = client.query_one("SELECT clock_timestamp()", &[]).await?;
-        Ok(row.try_get(0)?)
-    }
+/// A look at what Kong wrote.
+pub(crate) struct ByKong {
+    /// Where the look before got to; `None` for the first one, which sees nothing.
+    pub(crate) after: Option<Micros>,
 }
 
-/// When the newest event was written that Kong wrote after a moment; `None` if there is none.
-pub(crate) struct ByKong {
-    pub(crate) after: Micros,
+/// What there is to see.
+pub(crate) struct Seen {
+    /// Whether Kong wrote anything.
+    pub(crate) news: bool,
+    /// From where to look the next time.
+    pub(crate) until: Micros,
 }
 
 #[async_trait]
 impl Query for ByKong {
-    type Output = Option<Micros>;
+    type Output = Seen;
 
-    async fn run(&self, client: &ClientWrapper) -> Result<Option<Micros>, Failure> {
-        let sql = "SELECT max(at) FROM cluster_events WHERE at > $1 AND node_id <> $2";
+    async fn run(&self, client: &ClientWrapper) -> Result<Seen, Failure> {
+        // Perf: the events of this program are passed over one by one, so only those of a short time are looked at.
+        let sql = "SELECT clock_timestamp(), \
+                   (SELECT max(at) FROM cluster_events WHERE at > $1 AND node_id <> $2)";
         let statement = client.prepare_cached(sql).await?;
         let row = client
             .query_one(&statement, &[&self.after, &SENDER])
             .await?;
-        Ok(row.try_get(0)?)
+        let (now, newest): (Micros, Option<Micros>) = (row.try_get(0)?, row.try_get(1)?);
+        let not_before = Micros(now.0.saturating_sub(LATE));
+        Ok(Seen {
+            news: newest.is_some(),
+            until: newest.or(self.after).unwrap_or(now).max(not_before),
+        })
     }
 }
 

@@ -13,7 +13,7 @@ use store::Error;
 
 use crate::Shared;
 use crate::cell::{Cell, Micros};
-use crate::cluster_events;
+use crate::cluster_events::ByKong;
 use crate::failure::Failure;
 use crate::line::Line;
 use crate::log::{self, Place, Trim};
@@ -84,8 +84,9 @@ async fn follow(shared: &Weak<Shared>) -> Option<Error> {
 /// What is known while one connection lasts.
 struct Follower {
     line: Arc<Line>,
-    /// When the newest event of Kong's was written that has been heeded.
-    kong: Micros,
+    /// Up to where events of Kong's have been heeded.
+    kong: Option<Micros>,
+    looked_at_kong: Option<Instant>,
     /// When the database was looked after, or somebody else was found to do it.
     looked_after: Option<Instant>,
 }
@@ -95,12 +96,13 @@ impl Follower {
         shared.prepared().await?;
         let line = Arc::new(Line::open(shared).await?);
         *shared.line.lock() = Some(Arc::clone(&line));
-        let mut follower = Self {
+        let follower = Self {
             line,
-            kong: Micros(0),
+            kong: None,
+            looked_at_kong: None,
             looked_after: None,
         };
-        follower.kong = follower.ask(shared, &cluster_events::Now).await?;
+        // The database may be another one than before.
         follower.verify(shared).await?;
         Ok(follower)
     }
@@ -121,10 +123,17 @@ impl Follower {
             *seen = Some(end);
             moved
         });
-        let by_kong = cluster_events::ByKong { after: self.kong };
-        if let Some(at) = self.ask(shared, &by_kong).await? {
-            self.kong = at;
-            self.verify(shared).await?;
+        if self
+            .looked_at_kong
+            .is_none_or(|at| at.elapsed() >= shared.options.poll)
+        {
+            self.looked_at_kong = Some(Instant::now());
+            let after = self.kong;
+            let seen = self.ask(shared, &ByKong { after }).await?;
+            self.kong = Some(seen.until);
+            if seen.news {
+                self.verify(shared).await?;
+            }
         }
         let due = |at: Instant| at.elapsed() > HOUSEKEEPING;
         if self.looked_after.is_none_or(due) {

@@ -26,6 +26,8 @@ const TRIM: &str = "DELETE FROM silverback_changes WHERE version <= $1";
 
 /// Ends a transaction: its events get their numbers, Kong's nodes are told, and it is committed; the answer is the
 /// version that it makes. The log is shortened where it is twice as long as it has to be.
+///
+/// Perf: commits wait for each other, but not for the disk; [`flush`] has to follow before anybody is told of success.
 pub(crate) async fn close(
     transaction: Transaction<'_>,
     messages: Messages,
@@ -35,7 +37,8 @@ pub(crate) async fn close(
     let bounds = transaction.prepare_cached(BOUNDS).await?;
     // Perf: sent at once and done in this order, because everybody else waits from the first one to the commit.
     let (_, row, ()) = try_join3(
-        transaction.batch_execute("SET CONSTRAINTS ALL IMMEDIATE"),
+        transaction
+            .batch_execute("SET LOCAL synchronous_commit = off; SET CONSTRAINTS ALL IMMEDIATE"),
         transaction.query_one(&bounds, &[]),
         messages.write(&transaction),
     )
@@ -50,6 +53,18 @@ pub(crate) async fn close(
     let committed = transaction.commit().await;
     committed.map_err(|error| Failure::from(error).in_doubt())?;
     Ok(version_of(bounds.1.unwrap_or(0)))
+}
+
+/// Waits until everything that was committed before is as durable as the server makes things, standbys included.
+///
+/// It is a small commit of its own, and many that wait at the same time wait for one write of the disk.
+pub(crate) async fn flush(client: &ClientWrapper) -> Result<(), Failure> {
+    let flush = async {
+        let sql = "SELECT pg_logical_emit_message(true, 'silverback', '')";
+        let statement = client.prepare_cached(sql).await?;
+        client.execute(&statement, &[]).await.map(drop)
+    };
+    flush.await.map_err(|error| Failure::from(error).in_doubt())
 }
 
 /// The version up to which a log with these bounds is to be forgotten.

@@ -120,6 +120,10 @@ impl Pool {
                     if attempt == MAX_ATTEMPTS {
                         return Err(error);
                     }
+                    if attempt > 1 {
+                        // After a fail-over the others lead to the same old server.
+                        self.pool.retain(|_, _| false);
+                    }
                     attempt += 1;
                 }
             }
