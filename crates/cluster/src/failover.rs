@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use schema::{Record, Schema};
@@ -40,15 +40,32 @@ pub struct FailoverStore {
     shared: Arc<dyn Store>,
     replica: Arc<dyn Replica>,
     link: Arc<Link>,
+    /// How long a read waits for the shared store when the replica can answer it.
+    patience: Duration,
 }
 
 impl FailoverStore {
-    pub(crate) fn new(shared: Arc<dyn Store>, replica: Arc<dyn Replica>, link: Arc<Link>) -> Self {
+    pub(crate) fn new(
+        shared: Arc<dyn Store>,
+        replica: Arc<dyn Replica>,
+        link: Arc<Link>,
+        patience: Duration,
+    ) -> Self {
         Self {
             shared,
             replica,
             link,
+            patience,
         }
+    }
+
+    /// Waits for the shared store, for less long if there is somebody else to ask.
+    async fn in_time<T>(&self, shared: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        if self.replica.place().is_none() {
+            return shared.await;
+        }
+        let answer = tokio::time::timeout(self.patience, shared).await;
+        answer.unwrap_or_else(|_| Err(Error::Unavailable("it does not answer in time".to_owned())))
     }
 
     /// Asks the shared store unless it is known to be out of reach, then the replica if it has anything.
@@ -59,7 +76,7 @@ impl FailoverStore {
     ) -> Result<T, Error> {
         let error = match self.link.is_down() {
             true => self.out_of_reach(),
-            false => match shared.await {
+            false => match self.in_time(shared).await {
                 Err(error @ Error::Unavailable(_)) => {
                     self.link.prod();
                     error

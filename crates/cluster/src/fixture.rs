@@ -55,6 +55,7 @@ pub(crate) fn id(number: u128) -> Uuid {
 /// Short periods, for tests that wait for what happens.
 pub(crate) const QUICK: Timing = Timing {
     patience: Duration::from_millis(300),
+    read: Duration::from_millis(100),
     poll: Duration::from_millis(50),
     retry: (Duration::from_millis(5), Duration::from_millis(20)),
     replica_retry: Duration::from_millis(50),
@@ -83,6 +84,7 @@ pub(crate) struct Shared {
     inner: RwLock<Arc<SqliteStore>>,
     stores: AtomicU64,
     is_down: AtomicBool,
+    is_hanging: AtomicBool,
     pub(crate) register: Register,
 }
 
@@ -95,12 +97,18 @@ impl Shared {
             inner: RwLock::new(inner),
             stores: AtomicU64::new(1),
             is_down: AtomicBool::new(false),
+            is_hanging: AtomicBool::new(false),
             register: Register::default(),
         })
     }
 
     pub(crate) fn set_down(&self, is_down: bool) {
         self.is_down.store(is_down, Ordering::SeqCst);
+    }
+
+    /// Whether reading a record never ends.
+    pub(crate) fn set_hanging(&self, is_hanging: bool) {
+        self.is_hanging.store(is_hanging, Ordering::SeqCst);
     }
 
     /// Puts a new and empty database in the place of the one there is; the one there was can be put back.
@@ -146,6 +154,9 @@ impl Store for Shared {
     }
 
     async fn get(&self, schema: &Schema, key: Key<'_>) -> Result<Option<Record>, Error> {
+        if self.is_hanging.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         self.reach()?.get(schema, key).await
     }
 

@@ -83,7 +83,7 @@ impl Cluster {
         let (readable, local): (Arc<dyn Store>, Arc<dyn Store>) = match &replica {
             Some(replica) => {
                 let (copy, link) = (|| Arc::clone(replica), || Arc::clone(&link));
-                let failover = FailoverStore::new(Arc::clone(&store), copy(), link());
+                let failover = FailoverStore::new(Arc::clone(&store), copy(), link(), timing.read);
                 let failover: Arc<dyn Store> = Arc::new(failover);
                 let local = LocalStore::new(Arc::clone(&failover), copy(), link());
                 (failover, Arc::new(local))

@@ -9,6 +9,8 @@ use store::Store;
 pub struct Timing {
     /// How long the start of a node waits for the shared store when there is something else to serve.
     pub patience: Duration,
+    /// How long a read waits for the shared store when the replica can answer it.
+    pub read: Duration,
     /// How often the store is asked although it announced nothing.
     pub poll: Duration,
     /// The first pause after a failure, and the longest.
@@ -36,6 +38,7 @@ impl Timing {
         let shared = store.peers().is_some();
         Self {
             patience: Duration::from_secs(1),
+            read: Duration::from_millis(1500),
             poll: Duration::from_secs(if shared { 30 } else { 1 }),
             retry: (Duration::from_millis(100), Duration::from_secs(1)),
             replica_retry: Duration::from_secs(30),

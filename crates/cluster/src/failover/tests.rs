@@ -79,3 +79,16 @@ async fn what_is_looked_up_is_on_this_machine_and_as_new_as_what_is_served() {
     let (found, stale) = observe_staleness(name()).await;
     assert_eq!((found.as_str(), stale), ("name 49", None));
 }
+
+#[tokio::test]
+async fn a_store_that_hangs_is_not_waited_for() {
+    let shared = Shared::new();
+    let folder = tempfile::tempdir().unwrap();
+    shared.write("things", 1, "one").await;
+    let node = Node::start(&shared, &folder.path().join("replica.db")).await;
+    let store = node.cluster.store();
+    shared.set_hanging(true);
+    let (read, stale) = observe_staleness(store.get(schema("things"), Key::Id(id(1)))).await;
+    assert_eq!(read.unwrap().unwrap()["name"], "one");
+    assert!(stale.is_some());
+}

@@ -8,6 +8,7 @@ use crate::timing::Timing;
 
 const TIMING: Timing = Timing {
     patience: Duration::from_secs(1),
+    read: Duration::from_secs(1),
     poll: Duration::from_secs(30),
     retry: (Duration::from_millis(100), Duration::from_secs(1)),
     replica_retry: Duration::from_secs(30),

@@ -24,6 +24,7 @@ const PEACE: u64 = 90_000;
 /// Short times, so that a schedule has room for many rounds.
 const TIMING: Timing = Timing {
     patience: Duration::from_secs(1),
+    read: Duration::from_secs(1),
     poll: Duration::from_secs(4),
     retry: (Duration::from_millis(100), Duration::from_secs(1)),
     replica_retry: Duration::from_secs(3),
