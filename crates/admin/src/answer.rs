@@ -44,6 +44,23 @@ pub fn error_page(status: StatusCode) -> Response {
     )
 }
 
+/// Compat: nginx's page for a client that speaks plain HTTP to a port for TLS (pinned by a test of the connections).
+pub fn needs_tls() -> Response {
+    const TITLE: &str = "The plain HTTP request was sent to HTTPS port";
+    let body = format!(
+        "<html>\r\n<head><title>400 {TITLE}</title></head>\r\n<body>\r\n<center><h1>400 Bad Request</h1></center>\r\n\
+         <center>{TITLE}</center>\r\n</body>\r\n</html>\r\n"
+    );
+    let mut response = build(
+        StatusCode::BAD_REQUEST,
+        HeaderValue::from_static("text/html; charset=UTF-8"),
+        body,
+    );
+    let headers = response.headers_mut();
+    headers.insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
 /// nginx's words for a status, which differ from the registered ones in two cases.
 fn reason(status: StatusCode) -> &'static str {
     match status {

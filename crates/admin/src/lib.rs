@@ -118,3 +118,8 @@ pub fn router(state: State) -> Router {
     let endpoints: Arc<[Endpoint]> = endpoint::table(state.schemas).into();
     router::build(state, endpoints, Origins::Answered)
 }
+
+/// What a client is told that speaks plain HTTP to a port for TLS, whatever it asks.
+pub fn needs_tls_router() -> Router {
+    Router::new().fallback(|| async { answer::needs_tls() })
+}

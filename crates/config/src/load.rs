@@ -226,6 +226,8 @@ fn resolve(
 fn warnings(unknown: Vec<String>, given: &BTreeMap<String, String>) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let mut no_effect = Vec::new();
+    let database = given.get("database").map(|text| text.trim());
+    let is_postgres = database.is_none_or(|name| name == "postgres");
     for (name, text) in given {
         let Some(setting) = table::find(name) else {
             if let Some(family) = table::family(name) {
@@ -238,6 +240,8 @@ fn warnings(unknown: Vec<String>, given: &BTreeMap<String, String>) -> Vec<Warni
             && text.trim() != setting.default
         {
             no_effect.push((name.clone(), reason));
+        } else if name.starts_with("pg_") && !is_postgres {
+            no_effect.push((name.clone(), "another `database` is chosen"));
         }
         if let Some(replacement) = setting.replaced_by {
             warnings.push(Warning::Deprecated {

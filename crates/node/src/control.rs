@@ -13,7 +13,7 @@ use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use net::listen::{ListenSpec, Listener, ListenerSet, is_shortage};
 use net::tls::{ServerChoice, ServerIdentity, ServerTls};
-use net::{Address, Stream, proxy_protocol};
+use net::{Address, HandshakeError, Stream, proxy_protocol};
 use stdx::Moment;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -106,15 +106,19 @@ async fn serve(
     api: Api,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let stream = match open(stream, &spec, &api).await {
-        Ok(stream) => stream,
-        Err(reason) => {
+    let (stream, router) = match open(stream, &spec, &api).await {
+        Ok(stream) => {
+            let peer = stream.peer_addr().clone();
+            let router = Router::new();
+            let router = router.fallback(move |request: Request| answer(api, peer, request));
+            (stream, router)
+        }
+        Err(Closed::NotTls(stream)) => (*stream, admin::needs_tls_router()),
+        Err(Closed::Other(reason)) => {
             tracing::debug!("a connection to the control side did not open: {reason}");
             return;
         }
     };
-    let peer = stream.peer_addr().clone();
-    let router = Router::new().fallback(move |request: Request| answer(api, peer, request));
     let stop = async move { wait_for_stop(&mut stopped).await };
     let limits = admin::Limits {
         http2: spec.http2,
@@ -129,10 +133,17 @@ async fn wait_for_stop(stopped: &mut watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
-async fn open(mut stream: Stream, spec: &ListenSpec, api: &Api) -> Result<Stream, String> {
+/// Why a connection is not served.
+enum Closed {
+    /// The client speaks plain HTTP where TLS is spoken, and can be told so.
+    NotTls(Box<Stream>),
+    Other(String),
+}
+
+async fn open(mut stream: Stream, spec: &ListenSpec, api: &Api) -> Result<Stream, Closed> {
     if spec.proxy_protocol {
         let header = proxy_protocol::read(&mut stream, OPENING_TIMEOUT).await;
-        header.map_err(|error| error.to_string())?;
+        header.map_err(|error| Closed::Other(error.to_string()))?;
     }
     if !spec.ssl {
         return Ok(stream);
@@ -140,7 +151,10 @@ async fn open(mut stream: Stream, spec: &ListenSpec, api: &Api) -> Result<Stream
     let identity = api.identity.clone();
     let lookup = Arc::new(move |_: Option<&str>| identity.clone().map(ServerChoice::from));
     let accepted = Arc::clone(&api.tls).accept(stream, spec.http2, lookup, OPENING_TIMEOUT);
-    accepted.await.map_err(|error| error.to_string())
+    accepted.await.map_err(|error| match error {
+        HandshakeError::NotTls(stream) => Closed::NotTls(stream),
+        error => Closed::Other(error.to_string()),
+    })
 }
 
 async fn answer(api: Api, peer: Address, request: Request) -> Response {

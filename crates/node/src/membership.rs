@@ -115,10 +115,20 @@ impl Cluster for Membership {
         if rows.is_empty() {
             return Ok(vec![self.own()]);
         }
-        let nodes = rows.into_iter().map(|row| ClusterNode {
-            alive: row.alive,
-            lag: row.lag,
-            ..of_peer(row.peer)
+        let status = self.cluster.status();
+        let own = self.process.id();
+        let nodes = rows.into_iter().map(|row| {
+            let mut node = ClusterNode {
+                alive: row.alive,
+                lag: row.lag,
+                ..of_peer(row.peer)
+            };
+            if node.id == own {
+                // What this node reported last is older than what it knows.
+                node.applied = status.applied.unwrap_or_default();
+                node.lag = lag(&status);
+            }
+            node
         });
         Ok(nodes.collect())
     }

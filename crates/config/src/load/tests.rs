@@ -203,6 +203,19 @@ fn postgres_is_what_its_settings_say() {
 }
 
 #[test]
+fn settings_of_a_database_that_is_not_chosen_are_named() {
+    let loaded = load_with(&[("database", "off"), ("pg_host", "db")]);
+    let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+    assert!(
+        warnings.iter().any(|warning| warning.contains("pg_host")),
+        "{warnings:?}"
+    );
+    assert_eq!(load_with(&[("pg_host", "db")]).warnings, []);
+    let named = load_with(&[("pg_backlog", "7")]).warnings;
+    assert!(named[0].to_string().contains("pg_backlog"), "{named:?}");
+}
+
+#[test]
 fn a_server_to_read_from_is_like_the_other_but_for_what_is_said() {
     let StoreChoice::Postgres(postgres) = load_with(&[
         ("pg_host", "primary"),

@@ -154,8 +154,10 @@ fn a_node_serves_starts_and_answers_reads_while_the_database_is_away() {
     let backend = Backend::saying("here");
     let cluster = Cluster::new(3);
     let [first, second, third]: [Node; 3] = cluster.start();
+    eventually("all nodes know each other", || known(&first).len() == 3);
     first.add_route("/kept", &backend.url(), &Value::Null);
-    first.configure("PUT", "/consumers/alice", &json!({}));
+    let alice = "/consumers/alice?wait=cluster&wait_timeout=60";
+    assert_eq!(first.admin("PUT", alice, &json!({})).status, 200);
     for node in [&first, &second, &third] {
         eventually_answers(node, "/kept", 200);
     }

@@ -495,3 +495,21 @@ fn handshakes_that_never_end_keep_nobody_out() {
     drop(silent);
     node.assert_serves("/r");
 }
+
+#[test]
+fn plain_http_to_an_admin_port_for_tls_gets_a_page_that_says_so() {
+    let place = Place::new();
+    place.set("ADMIN_LISTEN", format!("127.0.0.1:{} ssl", place.admin));
+    let node = place.start();
+    let answer = node.client_of_admin().get("/services");
+    assert_eq!(answer.status, 400);
+    let page = answer.text();
+    assert!(
+        page.contains("The plain HTTP request was sent to HTTPS port"),
+        "{page}"
+    );
+    let mut silent = node.client_of_admin();
+    silent.send("SSH-2.0-OpenSSH_9.6\r\n\r\n");
+    assert_eq!(silent.receive().status, 400);
+    assert!(silent.is_closed());
+}
