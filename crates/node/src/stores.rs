@@ -33,7 +33,10 @@ impl DeclaredEntities {
             _ => RouterFlavor::TraditionalCompatible,
         };
         Self {
-            catalog: plugins::catalog(flavor),
+            catalog: match settings.store {
+                StoreChoice::Declarative { .. } => plugins::catalog_without_database(flavor),
+                _ => plugins::catalog(flavor),
+            },
             enabled: Enabled::of(&settings.plugins),
         }
     }

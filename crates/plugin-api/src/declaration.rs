@@ -26,6 +26,8 @@ pub struct Declaration {
     pub phases: Phases,
     /// The configuration: the field `config`, and what replaces or adds to the fields of the entity `plugins`.
     pub schema: fn() -> Subschema,
+    /// The same for a node without a database, where it differs: what needs one is refused there.
+    pub without_database: Option<fn() -> Subschema>,
     /// Entities of the plugin's own, such as credentials. They get tables, Admin endpoints and a place in the declarative
     /// format like any entity; one that points at another comes after it.
     pub entities: &'static [fn() -> Schema],

@@ -19,10 +19,10 @@ pub fn period_fields() -> Vec<(&'static str, Field)> {
     ]
 }
 
-/// Where counters are kept.
-pub fn policy() -> Field {
+/// Where counters are kept: one of these places.
+pub fn policy(places: &[&'static str]) -> Field {
     Field::string("Where counters are kept: on the node, in the database, or in Redis.")
-        .one_of(&["local", "cluster", "redis"])
+        .one_of(places)
         .default("local")
 }
 

@@ -5,10 +5,11 @@
 
 mod enabled;
 
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use entities::{Catalog, RouterFlavor};
-use plugin_api::Plugin;
+use plugin_api::{Declaration, Plugin};
+use schema::Subschema;
 
 pub use enabled::{Enabled, UnknownPlugin};
 
@@ -75,22 +76,33 @@ pub fn get(name: &str) -> Option<&'static Plugin> {
 
 /// The declarations of all entities for a router flavour: the core ones, and those of the plugins.
 pub fn catalog(flavor: RouterFlavor) -> &'static Catalog {
-    static TRADITIONAL: LazyLock<Catalog> = LazyLock::new(|| declare(RouterFlavor::Traditional));
-    static COMPATIBLE: LazyLock<Catalog> =
-        LazyLock::new(|| declare(RouterFlavor::TraditionalCompatible));
-    static EXPRESSIONS: LazyLock<Catalog> = LazyLock::new(|| declare(RouterFlavor::Expressions));
+    static CATALOGS: [OnceLock<Catalog>; 3] = [const { OnceLock::new() }; 3];
+    CATALOGS[place(flavor)].get_or_init(|| declare(flavor, |plugin| (plugin.schema)()))
+}
+
+/// The same for a node without a database, which some configurations need.
+pub fn catalog_without_database(flavor: RouterFlavor) -> &'static Catalog {
+    static CATALOGS: [OnceLock<Catalog>; 3] = [const { OnceLock::new() }; 3];
+    CATALOGS[place(flavor)].get_or_init(|| {
+        declare(flavor, |plugin| {
+            plugin.without_database.unwrap_or(plugin.schema)()
+        })
+    })
+}
+
+fn place(flavor: RouterFlavor) -> usize {
     match flavor {
-        RouterFlavor::Traditional => &TRADITIONAL,
-        RouterFlavor::TraditionalCompatible => &COMPATIBLE,
-        RouterFlavor::Expressions => &EXPRESSIONS,
+        RouterFlavor::Traditional => 0,
+        RouterFlavor::TraditionalCompatible => 1,
+        RouterFlavor::Expressions => 2,
     }
 }
 
-fn declare(flavor: RouterFlavor) -> Catalog {
+fn declare(flavor: RouterFlavor, schema: fn(&Declaration) -> Subschema) -> Catalog {
     let declarations = || PLUGINS.iter().map(|plugin| plugin.declaration);
     Catalog::with_plugins(
         flavor,
-        declarations().map(|declaration| (declaration.schema)()),
+        declarations().map(schema),
         declarations()
             .flat_map(|declaration| declaration.entities)
             .map(|declare| declare()),

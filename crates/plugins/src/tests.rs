@@ -173,7 +173,14 @@ fn an_unknown_setting_is_refused() {
 }
 
 fn prepare(schema: &schema::Schema, input: Record) -> Result<Record, Value> {
-    let subschemas: &dyn Subschemas = catalog(RouterFlavor::default());
+    prepare_with(catalog(RouterFlavor::default()), schema, input)
+}
+
+fn prepare_with(
+    subschemas: &dyn Subschemas,
+    schema: &schema::Schema,
+    input: Record,
+) -> Result<Record, Value> {
     let mut id = || uuid::Uuid::from_u128(1);
     let mut context = Context::at(1_700_000_000_000, &mut id, subschemas);
     schema
@@ -193,4 +200,40 @@ fn the_setting_plugins_names_all_some_or_none() {
     assert!(two.contains("acl") && !two.contains("jwt") && two.plugins().count() == 2);
     let unknown = UnknownPlugin("my-own".to_owned());
     assert_eq!(names(&["acl", "my-own"]).1, Err(unknown));
+}
+
+#[test]
+fn what_needs_a_database_is_refused_without_one() {
+    let input = |name: &str, config: Value| {
+        Record::from_iter([
+            ("name".to_owned(), name.into()),
+            ("config".to_owned(), config),
+        ])
+    };
+    let without = catalog_without_database(RouterFlavor::default());
+    let schema = without.get("plugins").unwrap();
+    for (name, config, error) in [
+        (
+            "rate-limiting",
+            json!({ "minute": 1, "policy": "cluster" }),
+            json!({ "config": { "policy": "expected one of: local, redis" } }),
+        ),
+        (
+            "response-ratelimiting",
+            json!({ "limits": { "video": { "minute": 1 } }, "policy": "cluster" }),
+            json!({ "config": { "policy": "expected one of: local, redis" } }),
+        ),
+        (
+            "acme",
+            json!({ "account_email": "a@b.test", "storage": "kong" }),
+            json!({ "@entity": ["\"kong\" storage can't be used with dbless mode"] }),
+        ),
+    ] {
+        assert!(
+            prepare(schema, input(name, config.clone())).is_ok(),
+            "{name}"
+        );
+        let refused = prepare_with(without, schema, input(name, config));
+        assert_eq!(refused.unwrap_err(), error);
+    }
 }

@@ -14,6 +14,7 @@ pub const DECLARATION: Declaration = Declaration {
     priority: 770,
     phases: Phases::of(&[Phase::Access, Phase::HeaderFilter, Phase::BodyFilter]),
     schema,
+    without_database: None,
     entities: &[],
 };
 

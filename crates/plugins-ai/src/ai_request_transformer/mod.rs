@@ -13,6 +13,7 @@ pub const DECLARATION: Declaration = Declaration {
     priority: 777,
     phases: Phases::of(&[Phase::Access]),
     schema,
+    without_database: None,
     entities: &[],
 };
 

@@ -13,6 +13,7 @@ pub const DECLARATION: Declaration = Declaration {
     priority: 768,
     phases: Phases::of(&[Phase::Access, Phase::HeaderFilter, Phase::BodyFilter]),
     schema,
+    without_database: None,
     entities: &[],
 };
 

@@ -15,6 +15,7 @@ pub const DECLARATION: Declaration = Declaration {
     priority: 1100,
     phases: Phases::of(&[Phase::Access]),
     schema,
+    without_database: None,
     entities: &[credential::schema],
 };
 

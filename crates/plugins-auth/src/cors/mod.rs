@@ -15,6 +15,7 @@ pub const DECLARATION: Declaration = Declaration {
     priority: 2000,
     phases: Phases::of(&[Phase::Access, Phase::HeaderFilter]),
     schema,
+    without_database: None,
     entities: &[],
 };
 

@@ -14,6 +14,7 @@ pub const DECLARATION: Declaration = Declaration {
     priority: 1030,
     phases: Phases::of(&[Phase::Access]),
     schema,
+    without_database: None,
     entities: &[credential::schema],
 };
 

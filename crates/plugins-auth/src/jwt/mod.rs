@@ -14,6 +14,7 @@ pub const DECLARATION: Declaration = Declaration {
     priority: 1450,
     phases: Phases::of(&[Phase::Access]),
     schema,
+    without_database: None,
     entities: &[secret::schema],
 };
 

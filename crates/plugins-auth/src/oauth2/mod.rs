@@ -16,6 +16,7 @@ pub const DECLARATION: Declaration = Declaration {
     priority: 1400,
     phases: Phases::of(&[Phase::Access]),
     schema,
+    without_database: None,
     entities: &[
         application::schema,
         authorization_code::schema,

@@ -14,6 +14,7 @@ pub const DECLARATION: Declaration = Declaration {
     priority: 1900,
     phases: Phases::of(&[Phase::Access, Phase::HeaderFilter]),
     schema,
+    without_database: None,
     entities: &[stored::schema],
 };
 

@@ -11,6 +11,7 @@ pub const DECLARATION: Declaration = Declaration {
     priority: 760,
     phases: Phases::of(&[Phase::Access]),
     schema,
+    without_database: None,
     entities: &[],
 };
 

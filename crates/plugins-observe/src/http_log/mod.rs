@@ -12,6 +12,7 @@ pub const DECLARATION: Declaration = Declaration {
     priority: 12,
     phases: Phases::of(&[Phase::Log]),
     schema,
+    without_database: None,
     entities: &[],
 };
 

@@ -12,6 +12,7 @@ pub const DECLARATION: Declaration = Declaration {
     priority: 14,
     phases: Phases::of(&[Phase::Access, Phase::HeaderFilter, Phase::Log]),
     schema,
+    without_database: None,
     entities: &[],
 };
 

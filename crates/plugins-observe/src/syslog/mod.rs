@@ -11,6 +11,7 @@ pub const DECLARATION: Declaration = Declaration {
     priority: 4,
     phases: Phases::of(&[Phase::Log]),
     schema,
+    without_database: None,
     entities: &[],
 };
 

@@ -19,6 +19,7 @@ pub const DECLARATION: Declaration = Declaration {
         Phase::Log,
     ]),
     schema,
+    without_database: None,
     entities: &[],
 };
 

@@ -11,6 +11,7 @@ pub const DECLARATION: Declaration = Declaration {
     priority: 749,
     phases: Phases::of(&[Phase::Access]),
     schema,
+    without_database: None,
     entities: &[],
 };
 

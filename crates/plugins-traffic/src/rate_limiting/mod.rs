@@ -14,6 +14,7 @@ pub const DECLARATION: Declaration = Declaration {
     priority: 910,
     phases: Phases::of(&[Phase::Access]),
     schema,
+    without_database: Some(schema_without_database),
     entities: &[],
 };
 
@@ -21,9 +22,17 @@ pub const DECLARATION: Declaration = Declaration {
 pub const PLUGIN: Plugin = Plugin::declared(&DECLARATION);
 
 fn schema() -> Subschema {
+    schema_with(limits::policy(&["local", "cluster", "redis"]))
+}
+
+fn schema_without_database() -> Subschema {
+    schema_with(limits::policy(&["local", "redis"]))
+}
+
+fn schema_with(policy: Field) -> Subschema {
     Subschema::new("rate-limiting")
         .field_as("protocols", fields::http_protocols())
-        .field_as("config", config())
+        .field_as("config", config(policy))
         .check(Check::at_least_one_of(&[
             "config.second",
             "config.minute",
@@ -64,7 +73,7 @@ fn schema() -> Subschema {
         ))
 }
 
-fn config() -> Field {
+fn config(policy: Field) -> Field {
     let mut all = limits::period_fields();
     all.extend([
         (
@@ -78,7 +87,7 @@ fn config() -> Field {
             fields::header_name("The header whose value is counted by."),
         ),
         ("path", fields::path("The path that is counted by.")),
-        ("policy", limits::policy().len_min(0)),
+        ("policy", policy.len_min(0)),
         (
             "fault_tolerant",
             Field::boolean(

@@ -12,6 +12,7 @@ pub const DECLARATION: Declaration = Declaration {
     priority: 2,
     phases: Phases::of(&[Phase::Access]),
     schema,
+    without_database: None,
     entities: &[],
 };
 

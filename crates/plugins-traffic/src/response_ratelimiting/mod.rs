@@ -15,6 +15,7 @@ pub const DECLARATION: Declaration = Declaration {
     priority: 900,
     phases: Phases::of(&[Phase::Access, Phase::HeaderFilter, Phase::Log]),
     schema,
+    without_database: Some(schema_without_database),
     entities: &[],
 };
 
@@ -22,9 +23,17 @@ pub const DECLARATION: Declaration = Declaration {
 pub const PLUGIN: Plugin = Plugin::declared(&DECLARATION);
 
 fn schema() -> Subschema {
+    schema_with(limits::policy(&["local", "cluster", "redis"]))
+}
+
+fn schema_without_database() -> Subschema {
+    schema_with(limits::policy(&["local", "redis"]))
+}
+
+fn schema_with(policy: Field) -> Subschema {
     Subschema::new("response-ratelimiting")
         .field_as("protocols", fields::http_protocols())
-        .field_as("config", config())
+        .field_as("config", config(policy))
         .check(Check::conditional(
             "config.policy",
             Field::condition().eq("redis"),
@@ -45,7 +54,7 @@ fn schema() -> Subschema {
         ))
 }
 
-fn config() -> Field {
+fn config(policy: Field) -> Field {
     let record = Field::record(
         "The settings of the plugin.",
         vec![
@@ -60,7 +69,7 @@ fn config() -> Field {
                     .one_of(&["consumer", "credential", "ip"])
                     .default("consumer"),
             ),
-            ("policy", limits::policy()),
+            ("policy", policy),
             (
                 "fault_tolerant",
                 Field::boolean(

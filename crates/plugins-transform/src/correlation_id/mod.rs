@@ -12,6 +12,7 @@ pub const DECLARATION: Declaration = Declaration {
     priority: 100_001,
     phases: Phases::of(&[Phase::Access, Phase::HeaderFilter]),
     schema,
+    without_database: None,
     entities: &[],
 };
 

@@ -11,6 +11,7 @@ pub const DECLARATION: Declaration = Declaration {
     priority: 998,
     phases: Phases::of(&[Phase::Access, Phase::HeaderFilter, Phase::BodyFilter]),
     schema,
+    without_database: None,
     entities: &[],
 };
 

@@ -14,6 +14,7 @@ pub const DECLARATION: Declaration = Declaration {
     priority: 800,
     phases: Phases::of(&[Phase::HeaderFilter, Phase::BodyFilter]),
     schema,
+    without_database: None,
     entities: &[],
 };
 
