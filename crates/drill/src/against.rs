@@ -1,5 +1,6 @@
 //! The drill against a cluster that exists: its owner says how to break it, and how to mend it.
 
+use std::collections::BTreeMap;
 use std::net::ToSocketAddrs as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -32,6 +33,9 @@ struct Target {
     host: String,
     /// The path of requests; a number is added to it.
     path: String,
+    /// Headers of requests, such as a key.
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
     /// What each answer contains; `{path}` stands for the path of the request.
     #[serde(default)]
     expected: String,
@@ -75,12 +79,18 @@ pub fn run(file: &Path, arguments: &Arguments) -> anyhow::Result<bool> {
     );
     let mut addresses = target.front.to_socket_addrs().context("the front")?;
     let server = addresses.next().context("the front has no address")?;
+    let headers = target.headers.iter();
+    let headers: String = headers
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect();
     let mut rows = Vec::new();
     for fault in wanted() {
         let traffic = Traffic {
             server,
             host: target.host.clone(),
             path: target.path.clone(),
+            headers: headers.clone(),
+            keys: 1,
             expected: target.expected.clone(),
             rate: arguments.rate.unwrap_or(RATE),
         };

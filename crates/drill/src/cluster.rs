@@ -28,6 +28,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The size of the disk that one node has for itself where that can be made, in MiB.
 const DISK: u32 = 48;
 
+/// Clients, each with a key of its own: more than are asked for in a moment, so that some are always cold.
+const KEYS: u64 = 20_000;
+
 /// Connections that the database takes at most.
 const MAX_CONNECTIONS: u32 = 40;
 
@@ -125,15 +128,39 @@ impl Cluster {
 
     fn configure(&self) -> anyhow::Result<()> {
         let url = self.upstream.url();
-        for name in ["drill", "marker"] {
-            let service = json!({ "name": name, "url": url });
-            let route = json!({ "paths": [format!("/{name}")], "strip_path": name == "marker" });
-            self.members[0].configure("POST", "/services", &service)?;
-            self.members[0].configure("POST", &format!("/services/{name}/routes"), &route)?;
-        }
+        let consumers = (0..KEYS).map(|key| {
+            let credentials = json!([{ "key": format!("key-{key}") }]);
+            json!({ "username": format!("client-{key}"), "keyauth_credentials": credentials })
+        });
+        let document = json!({
+            "_format_version": "3.0",
+            "services": [
+                { "name": "marker", "url": url, "routes": [{ "paths": ["/marker"] }] },
+                {
+                    "name": "drill",
+                    "url": url,
+                    "routes": [{ "paths": ["/drill"], "strip_path": false }],
+                    "plugins": [{ "name": "key-auth" }],
+                },
+            ],
+            "consumers": consumers.collect::<Vec<_>>(),
+        });
+        let first = &self.members[0].node;
+        let file = first.folder().write("drill.json", &document.to_string())?;
+        first.call(&["config", "db_import", &file.display().to_string()])?;
         let converged = self.converge(&self.running())?;
         converged.context("the cluster does not converge even before anything is broken")?;
         Ok(())
+    }
+
+    /// What the nodes and the database said last.
+    pub fn last_words(&self) -> String {
+        let mut words = String::new();
+        for (number, member) in self.members.iter().enumerate() {
+            words.push_str(&format!("node {number}:\n{}\n", tail(&member.node.log())));
+        }
+        words.push_str(&format!("PostgreSQL:\n{}", tail(&self.primary().log())));
+        words
     }
 
     /// What clients ask of it.
@@ -142,6 +169,8 @@ impl Cluster {
             server: self.front,
             host: "drill.test".to_owned(),
             path: "/drill/".to_owned(),
+            headers: "apikey: key-{key}\r\n".to_owned(),
+            keys: KEYS,
             expected: "GET {path} HTTP/1.1 at upstream\n".to_owned(),
             rate,
         }
@@ -222,7 +251,9 @@ impl Member {
         let start = Instant::now();
         self.node.launch()?;
         let served = wait::until(PATIENCE, || {
-            let answer = http::get(self.proxy, "/drill/started");
+            // A key that no request has used for a while, or ever.
+            let key = [("apikey", "key-0")];
+            let answer = http::request(self.proxy, "GET", "/drill/started", &key, b"");
             answer.is_ok_and(|answer| answer.status == 200) || !self.node.is_running()
         });
         let after = start.elapsed();
@@ -236,14 +267,6 @@ impl Member {
     pub fn ask(&self, method: &str, path: &str, body: &Value) -> anyhow::Result<(u16, String)> {
         let answer = http::send_json(self.admin, method, path, &body.to_string())?;
         Ok((answer.status, answer.text()))
-    }
-
-    fn configure(&self, method: &str, path: &str, body: &Value) -> anyhow::Result<()> {
-        let (status, text) = self.ask(method, path, body)?;
-        if !(200..300).contains(&status) {
-            bail!("{method} {path}: {status} {text}");
-        }
-        Ok(())
     }
 }
 

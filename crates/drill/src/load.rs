@@ -30,6 +30,10 @@ pub struct Traffic {
     pub host: String,
     /// The path before the number of the request.
     pub path: String,
+    /// More lines of the head, each with its end; `{key}` in them stands for one number of several after the other.
+    pub headers: String,
+    /// How many such numbers there are.
+    pub keys: u64,
     /// What the answer contains; `{path}` in it stands for the path of the request.
     pub expected: String,
     /// Requests a second.
@@ -141,7 +145,8 @@ async fn send_over_one(
         };
         let path = format!("{}{number}", shared.traffic.path);
         let start = Instant::now();
-        let answer = exchange(&shared.traffic, &path, connection.take());
+        let key = number % shared.traffic.keys.max(1);
+        let answer = exchange(&shared.traffic, &path, key, connection.take());
         match tokio::time::timeout(PATIENCE, answer).await {
             Ok(Ok((answer, kept))) => {
                 connection = kept;
@@ -192,10 +197,12 @@ struct Answer {
 async fn exchange(
     traffic: &Traffic,
     path: &str,
+    key: u64,
     kept: Option<TcpStream>,
 ) -> io::Result<(Answer, Option<TcpStream>)> {
+    let headers = traffic.headers.replace("{key}", &key.to_string());
     let request = format!(
-        "GET {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: drill\r\n\r\n",
+        "GET {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: drill\r\n{headers}\r\n",
         traffic.host
     );
     if let Some(mut connection) = kept {

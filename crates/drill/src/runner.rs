@@ -84,6 +84,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<bool> {
             outcome: done.map(|()| outcome),
         };
         say(&row.to_line());
+        if row
+            .outcome
+            .as_ref()
+            .is_ok_and(|outcome| outcome.converged.is_none())
+        {
+            say(&cluster.last_words());
+        }
         good &= row.is_good() || untried;
         let broken = row.outcome.is_err() && !untried;
         rows.push(row);

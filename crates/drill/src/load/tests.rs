@@ -10,6 +10,8 @@ fn traffic(server: SocketAddr, expected: &str) -> Traffic {
         server,
         host: "drill.test".to_owned(),
         path: "/drill/".to_owned(),
+        headers: "apikey: key-{key}\r\n".to_owned(),
+        keys: 10,
         expected: expected.to_owned(),
         rate: 500,
     }
