@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
-use crate::{cluster, conformance, deploy, documents, packages, tidy};
+use crate::{cluster, conformance, deploy, documents, drill, packages, tidy};
 
 /// Everything that must hold on main, cheapest first.
 pub fn test() -> anyhow::Result<()> {
@@ -33,6 +33,7 @@ pub fn test() -> anyhow::Result<()> {
     deploy::check()?;
     cluster::check()?;
     conformance::ratchet()?;
+    drill::run(&["--quick".to_owned()])?;
     say("everything holds");
     Ok(())
 }
