@@ -2,7 +2,7 @@
 //!
 //! The APIs know the store and the declarations; everything about the running process comes through these traits.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use observe::logging::Level;
@@ -84,15 +84,16 @@ pub struct Memory {
 }
 
 /// What the balancers know about targets.
+#[async_trait]
 pub trait TargetHealth: Send + Sync {
     /// The health of all targets of an upstream; `None` if no balancer runs for it (yet).
-    fn targets(&self, upstream: Uuid) -> Option<Vec<TargetReport>>;
+    async fn targets(&self, upstream: Uuid) -> Option<Vec<TargetReport>>;
 
     /// The health of the upstream as a whole; `None` as above.
-    fn balancer(&self, upstream: Uuid) -> Option<BalancerReport>;
+    async fn balancer(&self, upstream: Uuid) -> Option<BalancerReport>;
 
     /// Marks one address of a target, or all of them, healthy or unhealthy; the text says why that is impossible.
-    fn mark(
+    async fn mark(
         &self,
         upstream: Uuid,
         target: &str,
@@ -130,6 +131,8 @@ pub struct AddressReport {
     pub port: u16,
     pub weight: u32,
     pub health: Health,
+    /// Why it is out, and since when.
+    pub reason: Option<(String, SystemTime)>,
 }
 
 /// What is known about an address.
@@ -156,6 +159,8 @@ impl Health {
 #[derive(Debug, Clone, PartialEq)]
 pub struct BalancerReport {
     pub health: Health,
+    /// Whether enough of the weight can be used, checked or not.
+    pub healthy: bool,
     pub targets: Vec<TargetReport>,
     pub weight: WeightReport,
 }

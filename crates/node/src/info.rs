@@ -4,9 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use admin::node::{
-    AvailablePlugin, BalancerReport, Memory, NodeInfo, TargetHealth, TargetReport, Traffic,
-};
+use admin::node::{AvailablePlugin, Memory, NodeInfo, Traffic};
 use arc_swap::ArcSwap;
 use config::Settings;
 use observe::logging::{Handle, Level};
@@ -17,6 +15,7 @@ use stdx::Clock;
 use uuid::Uuid;
 
 use crate::cluster_metrics;
+use crate::health_checks::HealthChecks;
 
 /// The version of Kong that metrics name, because dashboards compare it.
 const KONG_VERSION: &str = "3.9.1";
@@ -33,6 +32,8 @@ pub struct Process {
     draining: AtomicBool,
     /// Tells how the node stands to its store, from the moment on when it is followed.
     cluster: OnceLock<Arc<cluster::Cluster>>,
+    /// Tells how targets are, from the moment on when somebody looks.
+    health: OnceLock<Arc<HealthChecks>>,
     /// Counts changes of the log level, so that an old timer does not undo a newer change.
     log_changes: Arc<AtomicU64>,
 }
@@ -55,6 +56,7 @@ impl Process {
             configured: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             cluster: OnceLock::new(),
+            health: OnceLock::new(),
             log_changes: Arc::default(),
         }
     }
@@ -87,6 +89,12 @@ impl Process {
     pub fn set_cluster(&self, cluster: Arc<cluster::Cluster>) {
         // A process has one for as long as it lives.
         let _ = self.cluster.set(cluster);
+    }
+
+    /// Targets are looked after from now on.
+    pub fn set_health(&self, health: Arc<HealthChecks>) {
+        // Likewise.
+        let _ = self.health.set(health);
     }
 }
 
@@ -250,6 +258,9 @@ impl Process {
             let now = self.clock.now();
             cluster_metrics::write(&mut page, status, cluster.answered_at(), now);
         }
+        if let Some(health) = self.health.get() {
+            health.write_metrics(&mut page);
+        }
         page.finish()
     }
 }
@@ -271,21 +282,4 @@ fn resident_memory() -> u64 {
         .nth(1)
         .and_then(|pages| pages.parse::<u64>().ok());
     pages.unwrap_or_default() * PAGE
-}
-
-/// Targets' health, for as long as nothing checks it: no balancer has an opinion.
-pub struct NoHealthChecks;
-
-impl TargetHealth for NoHealthChecks {
-    fn targets(&self, _: Uuid) -> Option<Vec<TargetReport>> {
-        None
-    }
-
-    fn balancer(&self, _: Uuid) -> Option<BalancerReport> {
-        None
-    }
-
-    fn mark(&self, _: Uuid, _: &str, _: Option<&str>, _: bool) -> Result<(), String> {
-        Err("no balancer keeps the health of this target".to_owned())
-    }
 }

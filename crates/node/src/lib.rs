@@ -9,6 +9,7 @@ mod convert;
 mod declarative_config;
 mod error;
 mod following;
+mod health_checks;
 mod info;
 mod limits;
 mod membership;

@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::applied::AppliedStore;
 use crate::declarative_config::LiveConfig;
+use crate::health_checks::HealthChecks;
 use crate::info::Process;
 use crate::membership::Membership;
 use crate::prefix::{Claim, Prefix};
@@ -42,6 +43,7 @@ pub struct Node {
     /// As the Admin API sees it: writes wait for the proxy.
     store: Arc<dyn Store>,
     membership: Arc<Membership>,
+    health: Arc<HealthChecks>,
     declarative: Option<Arc<LiveConfig>>,
     /// Frees configurations that were replaced.
     clearing: JoinHandle<()>,
@@ -115,6 +117,9 @@ impl Node {
         let membership = Membership::new(cluster, process.clone(), clock.clone());
         let membership = Arc::new(membership);
 
+        let health = HealthChecks::start(data_plane.clone(), clock.clone());
+        process.set_health(health.clone());
+
         let tls = server_tls(&settings)?;
         data_plane.set_server_tls(Some(Arc::clone(&tls)));
         let specs =
@@ -125,6 +130,7 @@ impl Node {
             process: &process,
             store: &store,
             membership: &membership,
+            health: &health,
             declarative: declarative.as_ref(),
             clock: &clock,
         }
@@ -144,6 +150,7 @@ impl Node {
             clock,
             store,
             membership,
+            health,
             declarative,
             clearing: publisher::clear(&data_plane),
             data_plane,
@@ -175,6 +182,7 @@ impl Node {
             process: &self.process,
             store: &self.store,
             membership: &self.membership,
+            health: &self.health,
             declarative: self.declarative.as_ref(),
             clock,
         }
@@ -220,6 +228,7 @@ impl Node {
         self.workers.stop().await;
         self.admin.server.stop(CONTROL_GRACE).await;
         self.status.server.stop(CONTROL_GRACE).await;
+        self.health.stop();
         self.membership.leave().await;
         self.clearing.abort();
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cluster::{Error, Publish};
 use proxy::Shared;
-use snapshot::{Change, ENTITIES, Problem, Snapshot, Upstream};
+use snapshot::{Change, ENTITIES, Problem, Snapshot};
 use store::{Catalog, Store, Version};
 use tokio::task::JoinHandle;
 
@@ -48,8 +48,6 @@ impl Publish for Publisher {
         let options = self.data_plane.snapshot().options().clone();
         let (mut next, problems) = snapshot::load(source, &self.catalog, options).await?;
         report(&problems);
-        next.upstreams()
-            .for_each(|upstream| warn_of_health_checks(upstream));
         next.version = next.version.max(at_least);
         let version = next.version;
         self.publish(next);
@@ -58,18 +56,11 @@ impl Publish for Publisher {
 
     async fn apply(&self, changes: Arc<Vec<store::Change>>, until: Version) -> Result<(), Error> {
         let changes: Vec<Change> = changes.iter().filter_map(wanted).collect();
-        let upstreams = changes.iter().filter(|change| change.entity == "upstreams");
-        let touched: Vec<_> = upstreams.map(|change| change.id).collect();
         let before = self.data_plane.snapshot();
         // Compiling may take long; the control side has other things to do meanwhile.
         let compiled = tokio::task::spawn_blocking(move || before.with(until, changes)).await;
         let (next, problems) = compiled.map_err(|error| Error::Publish(error.to_string()))?;
         report(&problems);
-        for id in touched {
-            if let Some(upstream) = next.upstream_by_id(id) {
-                warn_of_health_checks(upstream);
-            }
-        }
         self.publish(next);
         Ok(())
     }
@@ -105,16 +96,6 @@ pub fn clear(data_plane: &Arc<Shared>) -> JoinHandle<()> {
             }
         }
     })
-}
-
-/// What is configured and not acted on is said by name.
-fn warn_of_health_checks(upstream: &Upstream) {
-    if upstream.asks_for_health_checks() {
-        tracing::warn!(
-            "upstream {}: healthchecks are kept but not carried out by this version, every target counts as healthy",
-            upstream.name
-        );
-    }
 }
 
 fn report(problems: &[Problem]) {

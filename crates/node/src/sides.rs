@@ -14,7 +14,8 @@ use crate::access_log::AccessLog;
 use crate::certificates::{self, Owner};
 use crate::control::{Api, Server};
 use crate::declarative_config::LiveConfig;
-use crate::info::{NoHealthChecks, Process};
+use crate::health_checks::HealthChecks;
+use crate::info::Process;
 use crate::membership::Membership;
 use crate::stores::{DeclaredEntities, repository_over};
 use crate::{Error, convert};
@@ -25,6 +26,7 @@ pub struct AdminParts<'a> {
     pub process: &'a Arc<Process>,
     pub store: &'a Arc<dyn Store>,
     pub membership: &'a Arc<Membership>,
+    pub health: &'a Arc<HealthChecks>,
     pub declarative: Option<&'a Arc<LiveConfig>>,
     pub clock: &'a Arc<dyn Clock>,
 }
@@ -49,7 +51,7 @@ impl AdminParts<'_> {
             schemas: declared.schemas(),
             subschemas: Arc::new(declared),
             node: self.process.clone(),
-            health: Arc::new(NoHealthChecks),
+            health: self.health.clone(),
             cluster: self.membership.clone(),
             declarative: self
                 .declarative

@@ -56,12 +56,17 @@ pub(crate) async fn forward(
     loop {
         let mut progress = Progress::default();
         let error = match try_once(exchange, client, service, target, body, &mut progress).await {
-            Ok(answer) => return Ok(answer),
+            Ok(answer) => {
+                target.answered(answer.head.status());
+                return Ok(answer);
+            }
             Err(error) => error,
         };
-        target.failed(&error);
         let stale =
             progress.reused && !progress.answered && matches!(error, Error::UpstreamClosed(_));
+        if !stale {
+            target.failed(&error);
+        }
         if !may_retry(exchange, &error, progress) || (tries_left == 0 && !stale) {
             return Err(error);
         }

@@ -109,7 +109,10 @@ pub(crate) async fn forward(
                 tries_left -= 1;
                 target = exchange.pick_again(service, &mut target).await?;
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                target.failed(&error);
+                return Err(error);
+            }
         }
     };
     let source = match (read, &*client) {
@@ -129,7 +132,7 @@ pub(crate) async fn forward(
         }
     };
     let slot = exchange.worker.deadlines.slot();
-    match client {
+    let outcome = match client {
         Client::Http2(client) => {
             let upload = upload(
                 source,
@@ -155,7 +158,13 @@ pub(crate) async fn forward(
             )
             .await
         }
+    };
+    match (&outcome, exchange.upstream_status) {
+        (_, Some(status)) => target.answered(status),
+        (Err(error), None) => target.failed(error),
+        (Ok(()), None) => {}
     }
+    outcome
 }
 
 /// Runs both directions; the answer's end is the end, whatever is left of the request.

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use health::Registry;
 use net::dns::Resolver;
 use net::tls::{CertificateLookup, ClientTlsCache, ServerChoice, ServerTls};
 use parking_lot::Mutex;
 use snapshot::Snapshot;
 use stdx::Clock;
+use tokio::sync::Notify;
 
 use crate::access_log::AccessLog;
 use crate::settings::DataPlaneSettings;
@@ -43,6 +45,10 @@ pub struct Shared {
     /// losing one.
     retired: Mutex<Vec<Arc<Published>>>,
     pub(crate) resolver: Resolver,
+    /// What is known of targets.
+    pub(crate) health: Registry,
+    /// Told when something else is published.
+    changed: Notify,
     pub(crate) stats: Stats,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) server_tls: ArcSwapOption<ServerTls>,
@@ -71,6 +77,8 @@ impl Shared {
             published: ArcSwap::from_pointee(published),
             retired: Mutex::default(),
             resolver,
+            health: Registry::default(),
+            changed: Notify::new(),
             stats: Stats::default(),
             clock,
             server_tls: ArcSwapOption::empty(),
@@ -117,6 +125,31 @@ impl Shared {
         drop(free);
     }
 
+    /// What is served now, with the settings that it is served by.
+    pub fn published(&self) -> Arc<Published> {
+        self.published.load_full()
+    }
+
+    /// Resolves when something else was published since the last time. For one waiter.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// What is known of the health of targets.
+    pub fn health(&self) -> &Registry {
+        &self.health
+    }
+
+    /// How names are resolved.
+    pub fn resolver(&self) -> &Resolver {
+        &self.resolver
+    }
+
+    /// Compiled TLS settings, shared with the workers.
+    pub fn client_tls(&self) -> &ClientTlsCache {
+        &self.client_tls
+    }
+
     /// The counters of all workers.
     pub fn stats(&self) -> &Stats {
         &self.stats
@@ -127,6 +160,7 @@ impl Shared {
         let now = self.published.load_full();
         self.published.store(Arc::new(next(&now)));
         retired.push(now);
+        self.changed.notify_one();
     }
 }
 

@@ -29,7 +29,14 @@ impl Picked {
     pub fn failed(&mut self, error: &Error) {
         if let Some(lease) = &mut self.lease {
             tracing::debug!(%error, target = %self.target.address, "a target of an upstream failed");
-            lease.failed();
+            lease.failed(error);
+        }
+    }
+
+    /// Notes that the target answered.
+    pub fn answered(&self, status: u16) {
+        if let Some(lease) = &self.lease {
+            lease.answered(status);
         }
     }
 }

@@ -311,18 +311,3 @@ fn changes_one_by_one_end_where_a_load_ends() {
         }
     }
 }
-
-#[test]
-fn an_upstream_says_whether_it_asks_for_health_checks() {
-    let asks = |healthchecks: Value| {
-        let fields = json!({"name": "u", "algorithm": "round-robin", "healthchecks": healthchecks});
-        let snapshot = with(&empty(), [put("upstreams", 1, fields)]);
-        snapshot.upstream("u").unwrap().asks_for_health_checks()
-    };
-    assert!(asks(json!({"active": {"unhealthy": {"interval": 0.5}}})));
-    assert!(asks(json!({"passive": {"unhealthy": {"timeouts": 3}}})));
-    assert!(!asks(
-        json!({"active": {"healthy": {"interval": 0}}, "passive": {}})
-    ));
-    assert!(!asks(Value::Null));
-}

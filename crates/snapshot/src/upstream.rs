@@ -96,27 +96,6 @@ impl Upstream {
     }
 }
 
-impl Upstream {
-    /// Whether its `healthchecks` ask for probes, or for verdicts from traffic.
-    pub fn asks_for_health_checks(&self) -> bool {
-        const SWITCHES: [&str; 6] = [
-            "/active/healthy/interval",
-            "/active/unhealthy/interval",
-            "/passive/healthy/successes",
-            "/passive/unhealthy/http_failures",
-            "/passive/unhealthy/tcp_failures",
-            "/passive/unhealthy/timeouts",
-        ];
-        let is_on = |switch: &str| {
-            let value = self.healthchecks.pointer(switch);
-            value
-                .and_then(Value::as_f64)
-                .is_some_and(|number| number > 0.0)
-        };
-        SWITCHES.iter().any(|switch| is_on(switch))
-    }
-}
-
 fn read_policy(fields: Reader<'_>) -> Result<balancer::HashPolicy, Error> {
     let cookie_path = fields.optional_text("hash_on_cookie_path").unwrap_or("/");
     let input = |kind: &'static str, [header, query_arg, uri_capture]: [&'static str; 3]| {

@@ -6,6 +6,7 @@ use axum::response::Response;
 use http::{Method, StatusCode};
 use schema::{Record, Schema};
 use serde_json::{Map, Value, json};
+use stdx::Moment;
 use store::{Key, PageRequest};
 use uuid::Uuid;
 
@@ -81,7 +82,8 @@ pub async fn mark(call: Call<'_>, healthy: bool) -> Result<Response, Error> {
     let marked = call
         .state
         .health
-        .mark(upstream.id, target, address, healthy);
+        .mark(upstream.id, target, address, healthy)
+        .await;
     marked.map_err(|reason| Error::Refused(StatusCode::BAD_REQUEST, reason))?;
     Ok(answer::empty(StatusCode::NO_CONTENT))
 }
@@ -95,16 +97,17 @@ pub async fn health(call: Call<'_>) -> Result<Response, Error> {
         .get("balancer_health")
         .is_some_and(|value| value == "1")
     {
-        let report = call.state.health.balancer(upstream.id);
+        let report = call.state.health.balancer(upstream.id).await;
         let data = report.map(|report| balancer(upstream.id, &report));
         let body = json!({ "data": data, "next": null, "node_id": node_id });
         return Ok(answer::json_body(StatusCode::OK, &body));
     }
-    let reports = call.state.health.targets(upstream.id);
+    let reports = call.state.health.targets(upstream.id).await;
+    let with_reasons = call.query.get("reasons").is_some_and(|value| value == "1");
     let (paging, page, offset) = upstream.newest(&call).await?;
     let data = page
         .into_iter()
-        .map(|target| with_health(target, reports.as_deref()))
+        .map(|target| with_health(target, reports.as_deref(), with_reasons))
         .collect();
     let mut body = paging.body(&call.path, data, offset);
     body["node_id"] = node_id.into();
@@ -204,7 +207,9 @@ impl Upstream {
 }
 
 /// Adds what the balancer knows; a target that it does not know could not be resolved.
-fn with_health(mut target: Record, reports: Option<&[TargetReport]>) -> Value {
+///
+/// Why an address is out is told to those who ask for it; Kong's answer has no place for it.
+fn with_health(mut target: Record, reports: Option<&[TargetReport]>, with_reasons: bool) -> Value {
     if let Some(reports) = reports {
         let address = target.get("target").and_then(Value::as_str);
         let report = reports
@@ -216,10 +221,16 @@ fn with_health(mut target: Record, reports: Option<&[TargetReport]>) -> Value {
         };
         target.insert("health".to_owned(), health.into());
         if let Some(report) = report {
-            target.insert(
-                "data".to_owned(),
-                host(report, |address| ("health", address.health.name().into())),
-            );
+            let mut data = host(report, |address| ("health", address.health.name().into()));
+            if with_reasons && let Some(shown) = data["addresses"].as_array_mut() {
+                for (shown, address) in shown.iter_mut().zip(&report.addresses) {
+                    if let Some((reason, since)) = &address.reason {
+                        shown["reason"] = reason.as_str().into();
+                        shown["since"] = Moment::from(*since).to_string().into();
+                    }
+                }
+            }
+            target.insert("data".to_owned(), data);
         }
     }
     Value::Object(target)
@@ -259,7 +270,11 @@ fn weight(weight: &WeightReport) -> Value {
 }
 
 fn balancer(upstream: Uuid, report: &BalancerReport) -> Value {
-    let is_healthy = |health: Health| health != Health::Unhealthy;
+    let balancer_health = if report.healthy {
+        Health::Healthy
+    } else {
+        Health::Unhealthy
+    };
     let hosts: Vec<Value> = report
         .targets
         .iter()
@@ -278,7 +293,7 @@ fn balancer(upstream: Uuid, report: &BalancerReport) -> Value {
     json!({
         "id": upstream.to_string(),
         "health": report.health.name(),
-        "balancer_health": report.health.name(),
-        "details": { "healthy": is_healthy(report.health), "weight": weight(&report.weight), "hosts": hosts },
+        "balancer_health": balancer_health.name(),
+        "details": { "healthy": report.healthy, "weight": weight(&report.weight), "hosts": hosts },
     })
 }

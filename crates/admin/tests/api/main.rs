@@ -245,20 +245,22 @@ impl NodeInfo for TestNode {
     fn drop_cached(&self, _key: Option<&str>) {}
 }
 
+#[async_trait::async_trait]
 impl TargetHealth for TestNode {
-    fn targets(&self, _upstream: Uuid) -> Option<Vec<TargetReport>> {
+    async fn targets(&self, _upstream: Uuid) -> Option<Vec<TargetReport>> {
         Some(vec![report()])
     }
 
-    fn balancer(&self, _upstream: Uuid) -> Option<BalancerReport> {
+    async fn balancer(&self, _upstream: Uuid) -> Option<BalancerReport> {
         Some(BalancerReport {
             health: Health::Unhealthy,
+            healthy: false,
             targets: vec![report()],
             weight: WeightReport::default(),
         })
     }
 
-    fn mark(
+    async fn mark(
         &self,
         _upstream: Uuid,
         target: &str,
@@ -288,6 +290,7 @@ fn report() -> TargetReport {
             port: 81,
             weight: 100,
             health: Health::Unhealthy,
+            reason: None,
         }],
     }
 }
