@@ -343,7 +343,7 @@ mod probing {
         };
         let address = Address {
             target: "127.0.0.1".into(),
-            ..super::address(socket.port())
+            ..address(socket.port())
         };
         let health = group.health(&[address])[0].clone();
         tokio::spawn(prober.run());

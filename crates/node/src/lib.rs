@@ -15,6 +15,7 @@ mod limits;
 mod membership;
 mod node;
 pub mod offline;
+mod plugin_table;
 pub mod postgres;
 mod prefix;
 mod publisher;

@@ -21,16 +21,20 @@ use crate::declarative_config::LiveConfig;
 use crate::health_checks::HealthChecks;
 use crate::info::Process;
 use crate::membership::Membership;
+use crate::plugin_table::Plugins;
 use crate::prefix::{Claim, Prefix};
 use crate::publisher::Publisher;
 use crate::references::EnvironmentReferences;
 use crate::sides::{AdminParts, Side, Sides, urls};
 use crate::stores::{DeclaredEntities, OpenStore};
 use crate::workers::Workers;
-use crate::{Error, convert, following, limits, publisher};
+use crate::{Error, convert, following, info, limits, publisher};
 
 /// How long requests in flight on the control side have when the node ends at once.
 const CONTROL_GRACE: Duration = Duration::from_secs(1);
+
+/// How long plugins have to send what they have queued.
+const PLUGIN_GRACE: Duration = Duration::from_secs(10);
 
 /// How long requests in flight on the control side have when listeners are replaced.
 const RELOAD_GRACE: Duration = Duration::from_secs(60);
@@ -47,6 +51,7 @@ pub struct Node {
     declarative: Option<Arc<LiveConfig>>,
     /// Frees configurations that were replaced.
     clearing: JoinHandle<()>,
+    plugins: Plugins,
     data_plane: Arc<Shared>,
     proxy_log: Option<ProxyLog>,
     workers: Workers,
@@ -84,15 +89,21 @@ impl Node {
 
         let open = OpenStore::open(&settings, Arc::clone(&clock))?;
         let proxy_log = proxy_log(&settings)?;
-        let data_plane = data_plane(&settings, proxy_log.clone(), &clock)?;
+        let runtime = tokio::runtime::Handle::current();
+        let resolver = Resolver::new(convert::dns(&settings.dns), runtime, clock.clone())?;
+        let trust = convert::trusted_roots(&settings.tls)?;
+        let plugins = Plugins::new(id, info::hostname(), resolver.clone(), trust, clock.clone());
+        let data_plane = data_plane(&settings, proxy_log.clone(), resolver, &plugins, &clock)?;
         let stats = data_plane.stats().clone();
         let process = Process::new(id, settings.clone(), log, stats, clock.clone());
         let process = Arc::new(process);
         let publisher = Publisher::new(
             data_plane.clone(),
             DeclaredEntities::of(&settings).catalog(),
+            plugins.records(),
         );
         let cluster = following::follow(&settings, &open, publisher, &clock).await?;
+        plugins.open_records(cluster.local(), DeclaredEntities::of(&settings).catalog());
         process.set_cluster(cluster.clone());
         let applied = cluster.applied();
         let declarative = match &open {
@@ -153,6 +164,7 @@ impl Node {
             health,
             declarative,
             clearing: publisher::clear(&data_plane),
+            plugins,
             data_plane,
             proxy_log,
             workers,
@@ -228,6 +240,9 @@ impl Node {
         self.workers.stop().await;
         self.admin.server.stop(CONTROL_GRACE).await;
         self.status.server.stop(CONTROL_GRACE).await;
+        if !self.plugins.tasks.stop(PLUGIN_GRACE).await {
+            tracing::warn!("plugins did not finish their work in the background in time");
+        }
         self.health.stop();
         self.membership.leave().await;
         self.clearing.abort();
@@ -273,15 +288,16 @@ impl Node {
 fn data_plane(
     settings: &Settings,
     access_log: Option<ProxyLog>,
+    resolver: Resolver,
+    plugins: &Plugins,
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<Shared>, Error> {
     let runtime = tokio::runtime::Handle::current();
     let options = snapshot::Options {
         flavor: convert::flavor(settings),
         references: references(settings),
-        plugins: Arc::new(snapshot::NoPlugins),
+        plugins: plugins.table(),
     };
-    let resolver = Resolver::new(convert::dns(&settings.dns), runtime.clone(), clock.clone())?;
     Ok(Shared::new(
         Arc::new(Snapshot::empty(options)),
         convert::data_plane(settings, clock.as_ref())?,

@@ -13,6 +13,8 @@ use snapshot::{Change, ENTITIES, Problem, Snapshot};
 use store::{Catalog, Store, Version};
 use tokio::task::JoinHandle;
 
+use crate::plugin_table::LateRecords;
+
 /// How often configurations that no request uses any more are looked for.
 const CLEARING: Duration = Duration::from_secs(1);
 
@@ -20,14 +22,17 @@ const CLEARING: Duration = Duration::from_secs(1);
 pub struct Publisher {
     data_plane: Arc<Shared>,
     catalog: Catalog,
+    /// What plugins have looked up.
+    records: Arc<LateRecords>,
 }
 
 impl Publisher {
     /// Publishes to `data_plane`.
-    pub fn new(data_plane: Arc<Shared>, catalog: Catalog) -> Self {
+    pub fn new(data_plane: Arc<Shared>, catalog: Catalog, records: Arc<LateRecords>) -> Self {
         Self {
             data_plane,
             catalog,
+            records,
         }
     }
 
@@ -40,8 +45,9 @@ impl Publisher {
 
 #[async_trait]
 impl Publish for Publisher {
-    fn wants(&self, entity: &str) -> bool {
-        ENTITIES.contains(&entity)
+    fn wants(&self, _entity: &str) -> bool {
+        // Whatever a snapshot does not hold, a plugin may have looked up.
+        true
     }
 
     async fn load(&self, source: &dyn Store, at_least: Version) -> Result<Version, Error> {
@@ -50,11 +56,16 @@ impl Publish for Publisher {
         report(&problems);
         next.version = next.version.max(at_least);
         let version = next.version;
+        self.records.clear();
         self.publish(next);
         Ok(version)
     }
 
     async fn apply(&self, changes: Arc<Vec<store::Change>>, until: Version) -> Result<(), Error> {
+        for change in changes.iter() {
+            self.records
+                .changed(change.schema.name, change.id, change.record.as_ref());
+        }
         let changes: Vec<Change> = changes.iter().filter_map(wanted).collect();
         let before = self.data_plane.snapshot();
         // Compiling may take long; the control side has other things to do meanwhile.

@@ -39,6 +39,12 @@ pub struct Connection<'a> {
     pub client: Option<SocketAddr>,
     /// Who connected.
     pub peer: Option<SocketAddr>,
+    /// The address that the client connected to.
+    pub local: Option<SocketAddr>,
+    /// The number of the connection among those of the node.
+    pub number: u64,
+    /// How many requests have come over the connection, this one included.
+    pub requests: u64,
     /// The port that the client meant, as seen from outside.
     pub port: u16,
     /// Whether who connected may speak for the client.
@@ -94,6 +100,8 @@ pub struct Work {
     pub groups: Option<Vec<Box<str>>>,
     /// The request's body, if a plugin of the chain needs it; replaced by whoever changes it.
     pub body: Option<Bytes>,
+    /// How long the body is that the client sent, if a plugin of the chain needs it; it may be too long for `body`.
+    pub body_length: u64,
     /// Whether the upstream gets another body than the client sent.
     pub body_changed: bool,
     /// Where the request goes instead of where the service says.

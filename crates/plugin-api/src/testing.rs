@@ -1,10 +1,20 @@
 //! Exchanges without sockets, for tests of plugins.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
+use bytes::Bytes;
 use http1::{Framing, Method, RequestHead};
+use schema::Record;
+use uuid::Uuid;
 
-use crate::{ClientConnection, Entity, Exchange, Matched, Work};
+use crate::{
+    Background, BoxFuture, By, ClientConnection, Configured, Connection, Destination, Entity,
+    Exchange, Failure, Handler, HttpRequest, HttpResponse, Lookup, Matched, Network, NetworkError,
+    NodeFacts, Random, Records, Services, TlsOptions, Unavailable, Work,
+};
 
 /// A request that a test makes, and what became of it.
 pub struct Sample {
@@ -39,11 +49,11 @@ impl Sample {
             work: Work::default(),
             connection: connection(),
             route: Some(Entity {
-                id: uuid::Uuid::from_u128(1),
+                id: Uuid::from_u128(1),
                 name: None,
             }),
             service: Some(Entity {
-                id: uuid::Uuid::from_u128(2),
+                id: Uuid::from_u128(2),
                 name: None,
             }),
         }
@@ -71,6 +81,9 @@ pub fn connection() -> ClientConnection<'static> {
     ClientConnection {
         client: Some(client),
         peer: Some(client),
+        local: None,
+        number: 1,
+        requests: 1,
         port: 80,
         trusted: false,
         http2: false,
@@ -80,4 +93,163 @@ pub fn connection() -> ClientConnection<'static> {
         request_id: "0123456789abcdef0123456789abcdef",
         started: std::time::Instant::now(),
     }
+}
+
+/// Records that a test wrote down, in place of a store.
+#[derive(Default)]
+pub struct FakeRecords {
+    records: Vec<(&'static str, Arc<Record>)>,
+    /// Whether the store is out of reach.
+    pub away: bool,
+}
+
+impl FakeRecords {
+    /// The same with one record more.
+    #[must_use]
+    pub fn with(mut self, entity: &'static str, record: serde_json::Value) -> Self {
+        let record = record.as_object().cloned().unwrap_or_default();
+        self.records.push((entity, Arc::new(record)));
+        self
+    }
+
+    fn answer<T: Send + 'static>(&self, known: T) -> Lookup<T> {
+        if self.away {
+            let error = Unavailable("a test took the store away".to_owned());
+            return Lookup::Fetch(Box::pin(std::future::ready(Err(error))));
+        }
+        Lookup::Known(known)
+    }
+}
+
+impl Records for FakeRecords {
+    fn find(&self, entity: &'static str, by: By<'_>) -> Lookup<Option<Arc<Record>>> {
+        let id;
+        let (field, value) = match by {
+            By::Id(wanted) => {
+                id = wanted.to_string();
+                ("id", id.as_str())
+            }
+            By::Unique(field, value) => (field, value),
+        };
+        let holds =
+            |record: &Record| record.get(field).and_then(|held| held.as_str()) == Some(value);
+        let found = self
+            .records
+            .iter()
+            .find(|(of, record)| *of == entity && holds(record));
+        self.answer(found.map(|(_, record)| record.clone()))
+    }
+
+    fn children(
+        &self,
+        entity: &'static str,
+        foreign: &'static str,
+        id: Uuid,
+    ) -> Lookup<Arc<[Arc<Record>]>> {
+        let id = id.to_string();
+        let parent = |record: &Record| {
+            let parent = record
+                .get(foreign)
+                .and_then(|parent| parent.get("id")?.as_str());
+            parent == Some(id.as_str())
+        };
+        let children = self
+            .records
+            .iter()
+            .filter(|(of, record)| *of == entity && parent(record));
+        self.answer(children.map(|(_, record)| record.clone()).collect())
+    }
+}
+
+/// Services over written records; nothing else can be reached, and time stands still.
+pub fn services(records: FakeRecords) -> Services {
+    let clock = stdx::ManualClock::at(std::time::SystemTime::UNIX_EPOCH);
+    Services {
+        node: Arc::new(NodeFacts {
+            id: Uuid::from_u128(7),
+            hostname: "node.test".into(),
+            token: "silverback/test".into(),
+        }),
+        clock: Arc::new(clock),
+        records: Arc::new(records),
+        background: Arc::new(Nowhere),
+        network: Arc::new(Nowhere),
+        random: Arc::new(Counting::default()),
+    }
+}
+
+/// A network where nobody is, and a background where nothing runs.
+struct Nowhere;
+
+fn nobody<T: Send + 'static>() -> BoxFuture<Result<T, NetworkError>> {
+    let error = NetworkError::Failed("a test has no network".to_owned());
+    Box::pin(std::future::ready(Err(error)))
+}
+
+impl Network for Nowhere {
+    fn http(&self, _: HttpRequest) -> BoxFuture<Result<HttpResponse, NetworkError>> {
+        nobody()
+    }
+
+    fn datagram(&self, _: Destination, _: Bytes) -> BoxFuture<Result<(), NetworkError>> {
+        nobody()
+    }
+
+    fn connect(
+        &self,
+        _: Destination,
+        _: Option<TlsOptions>,
+        _: Duration,
+    ) -> BoxFuture<Result<Box<dyn Connection>, NetworkError>> {
+        nobody()
+    }
+
+    fn resolve(&self, _: &str, _: u16) -> BoxFuture<Result<Vec<SocketAddr>, NetworkError>> {
+        nobody()
+    }
+}
+
+impl Background for Nowhere {
+    fn spawn(&self, _: BoxFuture<()>) {}
+
+    fn sleep(&self, _: Duration) -> BoxFuture<()> {
+        Box::pin(std::future::pending())
+    }
+
+    fn stopping(&self) -> BoxFuture<()> {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// Bytes that count up, so that a test knows what comes.
+#[derive(Default)]
+struct Counting(AtomicU8);
+
+impl Random for Counting {
+    fn fill(&self, bytes: &mut [u8]) {
+        for byte in bytes {
+            *byte = self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A handler of a configuration, as the gateway would make it.
+///
+/// # Errors
+/// As the plugin's.
+pub fn build(
+    build: crate::Build,
+    config: &serde_json::Value,
+    services: &Services,
+) -> Result<Arc<dyn Handler>, Failure> {
+    let empty = Record::new();
+    let configured = Configured {
+        id: Uuid::from_u128(9),
+        instance_name: None,
+        route: None,
+        service: None,
+        consumer: None,
+        config: config.as_object().unwrap_or(&empty),
+    };
+    build(&configured, services)
 }

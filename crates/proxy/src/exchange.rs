@@ -110,6 +110,7 @@ pub(crate) fn serve<'a>(
 impl Exchange {
     fn begin(worker: Rc<Local>, peer: Rc<Peer>, head: RequestHead, http2: bool) -> Self {
         let published = worker.published();
+        peer.requests.update(|requests| requests + 1);
         Self {
             plugged: Plugged::begin(&worker.chains, &published.snapshot.plugins),
             published,
@@ -214,6 +215,7 @@ impl Exchange {
         let body = Box::pin(RequestBody::read(client, self.head.framing(), &how)).await?;
         if let Some(plugged) = &mut self.plugged {
             plugged.work.body = body.held();
+            plugged.work.body_length = body.length();
         }
         Ok(body)
     }

@@ -1,11 +1,16 @@
 //! What is known of a client connection before its first request.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use http1::{Known, OwnLines};
 use net::{Address, Stream};
 
 use crate::settings::DataPlaneSettings;
+
+/// How many connections there have been.
+static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
 
 /// Who is at the other end, and how they came.
 #[derive(Debug)]
@@ -22,6 +27,10 @@ pub(crate) struct Peer {
     pub preface: Option<SocketAddr>,
     /// Whether the client speaks TLS to us.
     pub tls: bool,
+    /// The number of the connection among those of the process.
+    pub number: u64,
+    /// How many requests came over it.
+    pub requests: Cell<u64>,
     /// The TLS version, as nginx names it; empty without TLS.
     pub tls_version: &'static str,
     /// The name that the client asked for in its TLS greeting.
@@ -59,6 +68,8 @@ impl Peer {
             preface,
             lines,
             tls: tls.is_some(),
+            number: CONNECTIONS.fetch_add(1, Ordering::Relaxed) + 1,
+            requests: Cell::new(0),
             tls_version: tls.map_or("", |tls| tls.version.name()),
             client_certificate: tls
                 .and_then(|tls| tls.peer_certificates.first())

@@ -180,7 +180,7 @@ impl Exchange {
                 Ok(Flow::Answer(reply)) => answer = Some(reply),
                 Err(failure) => {
                     self.failed(&instance, Phase::Access, &failure);
-                    let reply = Reply::message(500, "An unexpected error occurred");
+                    let reply = Reply::error(500, "An unexpected error occurred");
                     answer = Some(Box::new(reply));
                 }
             }
@@ -406,10 +406,13 @@ impl Exchange {
             connection: ClientConnection {
                 client: self.client,
                 peer: peer.address,
+                local: peer.destination,
+                number: peer.number,
+                requests: peer.requests.get(),
                 port: peer.port.parse().unwrap_or_default(),
                 trusted,
                 http2: self.http2,
-                tls: peer.tls.then(|| Tls {
+                tls: peer.tls.then_some(Tls {
                     version: peer.tls_version,
                     server_name: peer.sni.as_deref(),
                     client_certificate: peer.client_certificate.as_deref(),

@@ -105,6 +105,15 @@ impl RequestBody {
         }
     }
 
+    /// How long the body is, as far as it was read.
+    pub fn length(&self) -> u64 {
+        match self {
+            Self::Empty(_) => 0,
+            Self::Memory { length, .. } | Self::File { length, .. } => *length,
+            Self::Streamed { arrived, .. } => arrived.iter().map(|piece| piece.len() as u64).sum(),
+        }
+    }
+
     /// A body that somebody made.
     pub fn made(body: Bytes) -> Self {
         let length = body.len() as u64;

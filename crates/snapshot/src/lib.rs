@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 pub use certificate::{CaCertificate, Certificate, Material};
 pub use load::{fetch, load};
-pub use plugins::{Chain, ChainKey, Instance, Known, Link, NoPlugins, PluginTable, Plugins};
+pub use plugins::{Chain, ChainKey, Instance, Link, NoPlugins, PluginTable, Plugins};
 pub use route::Route;
 pub use service::Service;
 pub use snapshot::{Options, Snapshot};

@@ -19,8 +19,8 @@ use crate::read::Reader;
 
 /// The plugins that the program has.
 pub trait PluginTable: Send + Sync + std::fmt::Debug {
-    /// The plugin of a name; `None` if nobody knows it.
-    fn plugin(&self, name: &str) -> Option<Known>;
+    /// The priority of a plugin: those of a chain run in falling order. `None` if nobody knows the name.
+    fn priority(&self, name: &str) -> Option<i64>;
 
     /// Makes the handler of a record.
     ///
@@ -29,23 +29,12 @@ pub trait PluginTable: Send + Sync + std::fmt::Debug {
     fn build(&self, name: &str, record: &Configured<'_>) -> Result<Arc<dyn Handler>, Failure>;
 }
 
-/// What chains have to know of a plugin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Known {
-    /// Plugins of a chain run in falling order of priority.
-    pub priority: i64,
-    /// The scopes that do not count for the plugin.
-    pub ignores_route: bool,
-    pub ignores_service: bool,
-    pub ignores_consumer: bool,
-}
-
 /// No plugin at all, for tests and for commands that serve nothing.
 #[derive(Debug, Clone, Copy)]
 pub struct NoPlugins;
 
 impl PluginTable for NoPlugins {
-    fn plugin(&self, _name: &str) -> Option<Known> {
+    fn priority(&self, _name: &str) -> Option<i64> {
         None
     }
 
@@ -61,7 +50,7 @@ pub struct Instance {
     pub needs: Needs,
     pub handler: Arc<dyn Handler>,
     scope: Scope,
-    known: Known,
+    priority: i64,
     enabled: bool,
     /// Why its requests are refused, if they are.
     broken: Option<String>,
@@ -88,7 +77,6 @@ struct Scope {
 /// The records of one plugin.
 #[derive(Debug, Clone)]
 struct Named {
-    known: Known,
     by_scope: Shared<Scope, Arc<Instance>>,
     /// How many of them name a consumer.
     with_consumer: usize,
@@ -180,7 +168,6 @@ impl Plugins {
         }
         let names = Arc::make_mut(&mut self.by_name);
         let named = names.entry(instance.order()).or_insert_with(|| Named {
-            known: instance.known,
             by_scope: Shared::new(),
             with_consumer: 0,
         });
@@ -260,12 +247,8 @@ impl Instance {
             config: config.as_object().unwrap_or(&empty),
         };
         let enabled = fields.flag("enabled", true);
-        let known = table.plugin(name).unwrap_or(Known {
-            priority: i64::MAX,
-            ignores_route: false,
-            ignores_service: false,
-            ignores_consumer: false,
-        });
+        // What nobody knows refuses, before anything else has a turn.
+        let priority = table.priority(name).unwrap_or(i64::MAX);
         let built = match references.unresolved {
             // Nobody calls a disabled one; it need not even be runnable.
             _ if !enabled => Ok(Refusal::handler("the plugin is disabled")),
@@ -284,7 +267,7 @@ impl Instance {
             needs: handler.needs(),
             handler,
             scope,
-            known,
+            priority,
             enabled,
             broken,
             record: references.any.then(|| Arc::new(record.clone())),
@@ -292,7 +275,7 @@ impl Instance {
     }
 
     fn order(&self) -> Order {
-        (Reverse(self.known.priority), Reverse(self.name.clone()))
+        (Reverse(self.priority), Reverse(self.name.clone()))
     }
 }
 
@@ -424,9 +407,7 @@ impl Link {
 impl Named {
     /// This plugin's part of a chain; `None` if it has none.
     fn link(&self, key: ChainKey) -> Option<Link> {
-        let route = key.route.filter(|_| !self.known.ignores_route);
-        let service = key.service.filter(|_| !self.known.ignores_service);
-        let key = ChainKey { route, service };
+        let ChainKey { route, service } = key;
         let find = |route, service| {
             self.by_scope.get(&Scope {
                 route,
@@ -439,8 +420,7 @@ impl Named {
             .or_else(|| find(None, service))
             .or_else(|| find(None, None))
             .cloned();
-        let consumers = (self.with_consumer > 0 && !self.known.ignores_consumer)
-            .then(|| (self.by_scope.clone(), key));
+        let consumers = (self.with_consumer > 0).then(|| (self.by_scope.clone(), key));
         let link = Link { base, consumers };
         let has_any = link.possible().next().is_some();
         has_any.then_some(link)

@@ -33,11 +33,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // Families of plugins, which never import each other.
     (
         "plugins-auth",
-        &["stdx", "schema", "entities", "plugin-api"],
+        &["stdx", "schema", "entities", "plugin-api", "http1"],
     ),
     (
         "plugins-traffic",
-        &["stdx", "schema", "entities", "plugin-api"],
+        &["stdx", "schema", "entities", "plugin-api", "http1"],
     ),
     (
         "plugins-transform",

@@ -67,3 +67,6 @@ fn config() -> Field {
     )
     .required()
 }
+
+#[cfg(test)]
+mod tests;

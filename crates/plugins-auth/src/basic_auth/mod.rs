@@ -59,3 +59,6 @@ fn config() -> Field {
     )
     .required()
 }
+
+#[cfg(test)]
+mod tests;

@@ -60,3 +60,6 @@ fn config() -> Field {
     )
     .required()
 }
+
+#[cfg(test)]
+mod tests;

@@ -82,6 +82,10 @@ impl KeyAuth {
         let found = records.find("keyauth_credentials", by_key).get().await?;
         let refused = || identity::unauthorized("Unauthorized", &self.challenge);
         let record = found.ok_or_else(refused)?;
+        // Compat: a key with less than a second left is as good as gone.
+        if record.get("ttl").is_some_and(|ttl| *ttl == 0) {
+            return Err(refused());
+        }
         let consumer = identity::consumer_of(&self.services, &record).await?;
         let credential = identity::credential(record, "id").ok_or_else(refused)?;
         identity::identify(exchange, Some(consumer), Some(credential))?;

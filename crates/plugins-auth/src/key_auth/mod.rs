@@ -90,3 +90,6 @@ fn config() -> Field {
     )
     .required()
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use plugin_api::{
 };
 use proxy::DataPlaneSettings;
 use serde_json::{Value, json};
-use snapshot::{Change, Known, PluginTable};
+use snapshot::{Change, PluginTable};
 
 use crate::support::{
     Gateway, Upstream, body, header, record, service_and_route, snapshot, status,
@@ -25,13 +25,8 @@ impl Table {
 }
 
 impl PluginTable for Table {
-    fn plugin(&self, name: &str) -> Option<Known> {
-        Some(Known {
-            priority: name.len() as i64,
-            ignores_route: false,
-            ignores_service: false,
-            ignores_consumer: false,
-        })
+    fn priority(&self, name: &str) -> Option<i64> {
+        i64::try_from(name.len()).ok()
     }
 
     fn build(&self, name: &str, record: &Configured<'_>) -> Result<Arc<dyn Handler>, Failure> {

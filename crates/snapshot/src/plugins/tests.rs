@@ -5,7 +5,7 @@ use schema::Record;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Known, PluginTable, Plugins};
+use super::{PluginTable, Plugins};
 use crate::Error;
 
 const ROUTE: Uuid = Uuid::from_u128(1);
@@ -25,14 +25,8 @@ impl Handler for Quiet {
 }
 
 impl PluginTable for Table {
-    fn plugin(&self, name: &str) -> Option<Known> {
-        let priority = name.split('-').nth(1)?.parse().ok()?;
-        Some(Known {
-            priority,
-            ignores_route: false,
-            ignores_service: false,
-            ignores_consumer: name.starts_with("auth"),
-        })
+    fn priority(&self, name: &str) -> Option<i64> {
+        name.split('-').nth(1)?.parse().ok()
     }
 
     fn build(&self, _: &str, record: &Configured<'_>) -> Result<Arc<dyn Handler>, Failure> {
@@ -127,15 +121,6 @@ fn records_of_other_routes_services_and_consumers_do_not_apply() {
         record(13, "d-1", [Some(ROUTE), other, None], json!({})),
     ]);
     assert!(chosen(&plugins, Some(CONSUMER)).is_empty());
-}
-
-#[test]
-fn a_plugin_that_ignores_consumers_has_nothing_for_one() {
-    let plugins = plugins(&[
-        record(10, "auth-1", [None, None, Some(CONSUMER)], json!({})),
-        record(11, "auth-1", [None, None, None], json!({})),
-    ]);
-    assert_eq!(chosen(&plugins, Some(CONSUMER)), [11]);
 }
 
 #[test]
