@@ -3,7 +3,7 @@
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
-use http1::{BodyEncoder, ResponseHead};
+use http1::ResponseHead;
 use snapshot::Service;
 
 use crate::client::Client;
@@ -200,17 +200,13 @@ fn write_head(
         .map_err(|_| Error::Internal("a request head that cannot be written"))?;
     worker.own_lines.set(own);
     let mut copied = false;
-    if let RequestBody::Memory { pieces, length, .. } = body
+    if let RequestBody::Memory { pieces, length } = body
         && *length <= COPIED as u64
     {
         copied = true;
-        let mut encoder = BodyEncoder::new(body.framing());
         for piece in pieces {
-            encoder.encode(piece, &mut out).map_err(Error::Request)?;
+            out.extend_from_slice(piece);
         }
-        encoder
-            .finish(body.trailers(), &mut out)
-            .map_err(Error::Request)?;
     }
     Ok((out, copied))
 }

@@ -278,23 +278,13 @@ async fn upload(
                 None => sent(&mut send, Bytes::new(), true).await,
             }
         }
-        (
-            Source::Read(RequestBody::Memory {
-                pieces, trailers, ..
-            }),
-            _,
-        ) => {
+        (Source::Read(RequestBody::Memory { pieces, .. }), _) => {
             for piece in pieces {
                 sent(&mut send, piece, false).await?;
             }
-            match trailers {
-                Some(trailers) => send
-                    .trailers(to_map(&trailers))
-                    .map_err(Error::Http2Upstream),
-                None => sent(&mut send, Bytes::new(), true).await,
-            }
+            sent(&mut send, Bytes::new(), true).await
         }
-        (Source::Read(RequestBody::File { file, length, .. }), _) => {
+        (Source::Read(RequestBody::File { file, length }), _) => {
             let mut reader = FileReader::new(file, length);
             while let Some(piece) = std::future::poll_fn(|cx| reader.poll_piece(cx))
                 .await

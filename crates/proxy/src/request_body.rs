@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http1::{Framing, Headers};
+use http1::Framing;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::client::Client;
@@ -20,17 +20,9 @@ pub(crate) enum RequestBody {
     /// No body follows; the framing says whether a length of zero is announced.
     Empty(Framing),
     /// All of it, in memory.
-    Memory {
-        pieces: Vec<Bytes>,
-        length: u64,
-        trailers: Option<Box<Headers>>,
-    },
+    Memory { pieces: Vec<Bytes>, length: u64 },
     /// All of it, in a file that has no name.
-    File {
-        file: Arc<File>,
-        length: u64,
-        trailers: Option<Box<Headers>>,
-    },
+    File { file: Arc<File>, length: u64 },
     /// To be read from the client while it is sent, but for what has arrived.
     Streamed {
         arrived: Vec<Bytes>,
@@ -65,7 +57,7 @@ impl RequestBody {
         while let Some(piece) = client.arrived_body()? {
             match piece {
                 Some(piece) => gathered.add(piece),
-                None => return Ok(Self::in_memory(gathered.finish(), client)),
+                None => return Ok(Self::in_memory(gathered.finish())),
             }
         }
         Box::pin(client.send_continue()).await?;
@@ -81,17 +73,12 @@ impl RequestBody {
                 return Box::pin(spill(client, gathered, how)).await;
             }
         }
-        Ok(Self::in_memory(gathered.finish(), client))
+        Ok(Self::in_memory(gathered.finish()))
     }
 
-    /// The body that a client has sent to its end.
-    fn in_memory(pieces: Vec<Bytes>, client: &mut Client<'_>) -> Self {
+    fn in_memory(pieces: Vec<Bytes>) -> Self {
         let length = pieces.iter().map(|piece| piece.len() as u64).sum();
-        Self::Memory {
-            pieces,
-            length,
-            trailers: client.take_trailers().map(Box::new),
-        }
+        Self::Memory { pieces, length }
     }
 
     /// All of the body in one piece; `None` if there is none, or if it was too long to be held in memory.
@@ -120,7 +107,6 @@ impl RequestBody {
         Self::Memory {
             pieces: vec![body],
             length,
-            trailers: None,
         }
     }
 
@@ -128,19 +114,7 @@ impl RequestBody {
     pub fn framing(&self) -> Framing {
         match self {
             Self::Empty(framing) | Self::Streamed { framing, .. } => *framing,
-            // Only chunks have room for trailers.
-            Self::Memory { length, .. } | Self::File { length, .. } => match self.trailers() {
-                Some(_) => Framing::Chunked,
-                None => Framing::Length(*length),
-            },
-        }
-    }
-
-    /// The trailers of a body that is read.
-    pub fn trailers(&self) -> Option<&Headers> {
-        match self {
-            Self::Memory { trailers, .. } | Self::File { trailers, .. } => trailers.as_deref(),
-            Self::Empty(_) | Self::Streamed { .. } => None,
+            Self::Memory { length, .. } | Self::File { length, .. } => Framing::Length(*length),
         }
     }
 }
@@ -198,7 +172,6 @@ async fn spill(
                     return Ok(RequestBody::File {
                         file: Arc::new(file),
                         length,
-                        trailers: client.take_trailers().map(Box::new),
                     });
                 }
             }

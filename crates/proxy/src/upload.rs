@@ -4,7 +4,7 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use http1::{BodyEncoder, Framing, Headers};
+use http1::BodyEncoder;
 use net::Stream;
 
 use crate::client::Client;
@@ -24,12 +24,7 @@ pub(crate) struct Upload {
 enum Source {
     /// Everything is in the queue.
     Empty,
-    /// A file, and what follows the last of it.
-    File {
-        reader: FileReader,
-        encoder: BodyEncoder,
-        end: Bytes,
-    },
+    File(FileReader),
     Client(BodyEncoder),
 }
 
@@ -49,24 +44,13 @@ impl Upload {
             RequestBody::Empty(_) => Source::Empty,
             RequestBody::Memory { .. } if copied => Source::Empty,
             RequestBody::Memory { pieces, .. } => {
-                let mut encoder = BodyEncoder::new(body.framing());
                 for piece in pieces {
-                    queue(&mut encoder, piece.clone(), &mut out)?;
+                    out.push(piece.clone());
                 }
-                out.push(end_of(encoder, body.trailers())?);
                 Source::Empty
             }
-            RequestBody::File { file, length, .. } => {
-                let trailers = body.trailers();
-                let end = match trailers {
-                    Some(_) => end_of(BodyEncoder::new(Framing::Chunked), trailers)?,
-                    None => Bytes::new(),
-                };
-                Source::File {
-                    reader: FileReader::new(file.clone(), *length),
-                    encoder: BodyEncoder::new(body.framing()),
-                    end,
-                }
+            RequestBody::File { file, length } => {
+                Source::File(FileReader::new(file.clone(), *length))
             }
             RequestBody::Streamed { arrived, framing } => {
                 let mut encoder = BodyEncoder::new(*framing);
@@ -123,27 +107,23 @@ impl Upload {
             ready!(self.out.poll_write(stream, cx)).map_err(Error::UpstreamClosed)?;
             match &mut self.source {
                 Source::Empty => return Poll::Ready(Ok(())),
-                Source::File {
-                    reader,
-                    encoder,
-                    end,
-                } => match ready!(reader.poll_piece(cx)).map_err(Error::Spill)? {
-                    Some(piece) => queue(encoder, piece, &mut self.out)?,
-                    None => {
-                        self.out.push(std::mem::take(end));
-                        self.source = Source::Empty;
+                Source::File(reader) => {
+                    match ready!(reader.poll_piece(cx)).map_err(Error::Spill)? {
+                        Some(piece) => self.out.push(piece),
+                        None => self.source = Source::Empty,
                     }
-                },
+                }
                 Source::Client(encoder) => {
                     let piece = ready!(client.poll_body(cx))?;
                     self.consumed = true;
                     match piece {
                         Some(piece) => queue(encoder, piece, &mut self.out)?,
                         None => {
-                            let encoder =
-                                std::mem::replace(encoder, BodyEncoder::new(Framing::None));
-                            self.out
-                                .push(end_of(encoder, client.take_trailers().as_ref())?);
+                            let mut end = BytesMut::new();
+                            encoder
+                                .finish(client.take_trailers().as_ref(), &mut end)
+                                .map_err(Error::Request)?;
+                            self.out.push(end.freeze());
                             self.source = Source::Empty;
                         }
                     }
@@ -153,19 +133,10 @@ impl Upload {
     }
 }
 
-/// What ends a body.
-fn end_of(mut encoder: BodyEncoder, trailers: Option<&Headers>) -> Result<Bytes, Error> {
-    let mut end = BytesMut::new();
-    encoder.finish(trailers, &mut end).map_err(Error::Request)?;
-    Ok(end.freeze())
-}
-
 /// Queues a piece of the client's body in the framing for the upstream.
 fn queue(encoder: &mut BodyEncoder, piece: Bytes, out: &mut Outgoing) -> Result<(), Error> {
     let frame = encoder.frame(piece.len()).map_err(Error::Request)?;
-    if !frame.before().is_empty() {
-        out.push(Bytes::copy_from_slice(frame.before()));
-    }
+    out.push(Bytes::copy_from_slice(frame.before()));
     out.push(piece);
     out.push(Bytes::from_static(frame.after()));
     Ok(())
