@@ -7,6 +7,7 @@
 //! A failing seed is printed; `SIMULATION_SEED=n cargo test -p cluster simulation` runs it alone and prints its
 //! steps (with `-- --nocapture`), and `SIMULATIONS=n` runs that many seeds.
 
+mod answers;
 mod database;
 mod node;
 mod world;

@@ -10,6 +10,7 @@ mod cluster;
 mod crash;
 mod declarative;
 mod fresh_configuration;
+mod health;
 mod hostile_clients;
 mod hostile_http2;
 mod logs;
