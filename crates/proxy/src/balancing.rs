@@ -420,8 +420,14 @@ impl Exchange {
     fn hash_input(&mut self, input: &HashInput) -> Option<Vec<u8>> {
         let headers = &self.head.headers;
         match input {
-            // There are no consumers before there are plugins that authenticate.
-            HashInput::None | HashInput::Consumer => None,
+            HashInput::None => None,
+            HashInput::Consumer => {
+                let work = &self.plugged.as_ref()?.work;
+                let consumer = work.consumer.as_ref();
+                let consumer = consumer.map(|consumer| consumer.id.to_string());
+                let credential = || work.credential.as_ref().map(|one| one.id.to_string());
+                consumer.or_else(credential).map(String::into_bytes)
+            }
             HashInput::Ip => self
                 .client
                 .map(|client| client.ip().to_string().into_bytes()),
@@ -448,10 +454,10 @@ impl Exchange {
                 Some(match cookie(headers.get_all(&Known::Cookie), name) {
                     Some(value) => value.to_vec(),
                     None => {
-                        let value = self.worker.new_id();
-                        let line = format!("{name}={value}; Path={path}");
+                        let value = self.worker.new_uuid().to_string();
+                        let line = format!("{name}={value}; Path={path}; Same-Site=Lax; HttpOnly");
                         self.set_cookie.get_or_insert(line);
-                        value.as_bytes().to_vec()
+                        value.into_bytes()
                     }
                 })
             }

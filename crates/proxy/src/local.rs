@@ -138,6 +138,16 @@ impl Local {
         RequestId::new(&mut self.random.borrow_mut())
     }
 
+    /// A new random id, of the kind that protects nothing.
+    pub fn new_uuid(&self) -> Uuid {
+        let mut random = self.random.borrow_mut();
+        let bytes = [random.next_u64(), random.next_u64()].map(u64::to_be_bytes);
+        let mut both = [0; 16];
+        both[..8].copy_from_slice(&bytes[0]);
+        both[8..].copy_from_slice(&bytes[1]);
+        uuid::Builder::from_random_bytes(both).into_uuid()
+    }
+
     /// How to speak TLS to the upstream of a service.
     pub fn client_tls(
         &self,

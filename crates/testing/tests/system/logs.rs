@@ -78,9 +78,11 @@ fn what_is_refused_is_logged_as_well() {
     ] {
         assert_eq!(node.client().exchange(bytes).status, status);
     }
+    // Each worker writes its own lines; in which order theirs meet is open.
     let lines = lines(&place, "access.log", 3);
-    for (line, status) in lines.iter().zip([" 404 ", " 400 ", " 400 "]) {
-        assert!(line.contains(status), "{line}");
+    for (status, times) in [(" 404 ", 1), (" 400 ", 2)] {
+        let found = lines.iter().filter(|line| line.contains(status)).count();
+        assert_eq!(found, times, "{lines:?}");
     }
 }
 

@@ -157,7 +157,8 @@ fn a_store_that_cannot_be_written_says_so_and_the_traffic_goes_on() {
             "/services",
             &serde_json::json!({ "name": format!("s{number}"), "url": backend.url() }),
         );
-        assert_eq!(answer.status, 500, "{}", answer.text());
+        assert_eq!(answer.status, 503, "{}", answer.text());
+        assert!(answer.header("retry-after").is_some());
         node.assert_serves("/r");
     }
     let free = std::process::Command::new("prlimit")
