@@ -98,12 +98,7 @@ impl Pool {
         let limit = self.limit.saturating_mul(work.length());
         let mut attempt = 1;
         loop {
-            let mut client = self
-                .pool
-                .get()
-                .await
-                .map_err(Failure::from)
-                .map_err(Failure::into_error)?;
+            let mut client = self.connection().await?;
             let failure = match tokio::time::timeout(limit, work.run(&mut client)).await {
                 Ok(Ok(output)) => return Ok(output),
                 Ok(Err(failure)) => failure,
@@ -127,6 +122,19 @@ impl Pool {
                     attempt += 1;
                 }
             }
+        }
+    }
+
+    /// A connection of the pool, opened if none is free.
+    ///
+    /// Opening one over a slow line can take longer than who asked for it is willing to wait. It goes on without them,
+    /// and the connection is there for the next one who asks.
+    async fn connection(&self) -> Result<Client, Error> {
+        let pool = self.pool.clone();
+        let opening = tokio::spawn(async move { pool.get().await });
+        match opening.await {
+            Ok(opened) => opened.map_err(Failure::from).map_err(Failure::into_error),
+            Err(error) => Err(Error::Unavailable(error.to_string())),
         }
     }
 

@@ -250,3 +250,43 @@ async fn a_replica_is_read_unless_it_is_behind_or_gone() {
     );
     assert!(find(&*store, "nobody").await.unwrap().is_none());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_nobody_waits_for_any_more_is_there_for_the_next_one() {
+    let server = bootstrapped().await;
+    let store = open(Options {
+        timeout: Duration::from_secs(20),
+        semaphore_timeout: Duration::from_secs(20),
+        keepalive: Duration::from_secs(1),
+        ..options(&[&server])
+    });
+    eventually(async || store.version().await).await;
+    let mut config = tokio_postgres::Config::new();
+    config
+        .host_path(server.socket_folder())
+        .port(server.port())
+        .user(Postgres::ROLE)
+        .dbname("postgres");
+    let (observer, connection) = config.connect(NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let connections = async || {
+        let count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'silverback'";
+        observer
+            .query_one(count, &[])
+            .await
+            .unwrap()
+            .get::<_, i64>(0)
+    };
+    // The one that listens; the one that looked whether everything is there goes when it has been idle.
+    while connections().await != 1 {
+        tokio::task::yield_now().await;
+    }
+    server.pause().unwrap();
+    let impatient = tokio::time::timeout(Duration::from_millis(100), find(&*store, "nobody"));
+    assert!(impatient.await.is_err(), "a paused server answers nobody");
+    server.unpause().unwrap();
+    while connections().await < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(find(&*store, "nobody").await.unwrap(), None);
+}
