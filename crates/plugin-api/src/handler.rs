@@ -153,6 +153,8 @@ pub struct Needs {
     pub phases: Phases,
     /// The request body is read whole before `access`, and [`Exchange::body`] gives it.
     pub request_body: bool,
+    /// The same, but only for a body whose length is not announced.
+    pub unannounced_body: bool,
     /// `body_filter` changes how long the answer's body is, so that its length cannot be told in advance.
     pub changes_length: bool,
     /// `log` looks at the head of the answer.
@@ -165,6 +167,7 @@ impl Needs {
         Self {
             phases: Phases::of(phases),
             request_body: false,
+            unannounced_body: false,
             changes_length: false,
             answer_head: false,
         }
@@ -175,6 +178,7 @@ impl Needs {
         Self {
             phases: self.phases.union(other.phases),
             request_body: self.request_body || other.request_body,
+            unannounced_body: self.unannounced_body || other.unannounced_body,
             changes_length: self.changes_length || other.changes_length,
             answer_head: self.answer_head || other.answer_head,
         }

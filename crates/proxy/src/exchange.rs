@@ -152,7 +152,9 @@ impl Exchange {
         self.prepare_head()?;
         let mut body = None;
         if self.plugged.is_some() {
-            if self.enter_chain().request_body {
+            let needs = self.enter_chain();
+            let unannounced = self.head.framing() == Framing::Chunked;
+            if needs.request_body || (needs.unannounced_body && unannounced) {
                 body = Some(Box::pin(self.read_body_for_plugins(client)).await?);
             }
             if let Some(answer) = Box::pin(self.access()).await {

@@ -117,6 +117,8 @@ impl Reply {
                 headers: Vec::new(),
                 body: body.into(),
             },
+            // Compat: nginx has pages of its own for errors that nobody says anything about.
+            plugin_api::Body::Empty if has_page(status) => Self::bare(status),
             plugin_api::Body::Empty => Self {
                 status,
                 headers: Vec::new(),
@@ -246,6 +248,11 @@ impl Reply {
         self.headers.push(header("Upgrade", to));
         self
     }
+}
+
+/// Whether the HTTP engine has a page for a status.
+fn has_page(status: u16) -> bool {
+    status >= 300 && status != 304 && !reason(status).is_empty()
 }
 
 /// A header of an answer.

@@ -38,7 +38,7 @@ pub(crate) fn build(
 impl Handler for RequestSizeLimiting {
     fn needs(&self) -> Needs {
         Needs {
-            request_body: true,
+            unannounced_body: true,
             ..Needs::phases(&[Phase::Access])
         }
     }
