@@ -124,8 +124,6 @@ pub struct Upstream {
     pub port: Option<u16>,
     /// The value of `Host`.
     pub host_header: Option<Box<str>>,
-    /// The key by which a consistent-hashing balancer picks, in place of the upstream's own input.
-    pub hash_key: Option<Box<str>>,
 }
 
 /// One edit of the log entry.
