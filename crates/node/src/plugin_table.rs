@@ -5,7 +5,8 @@ use std::sync::{Arc, OnceLock};
 use net::dns::Resolver;
 use net::tls::TrustStore;
 use plugin_api::{
-    BoxFuture, By, Configured, Failure, Handler, Lookup, NodeFacts, Records, Services, Unavailable,
+    BoxFuture, By, Configured, Failure, Handler, Lookup, NodeFacts, Records, Services, Shared,
+    Unavailable,
 };
 use records::RecordCache;
 use schema::Record;
@@ -51,6 +52,7 @@ impl Plugins {
                 background: Arc::new(tasks.clone()),
                 network: Arc::new(network),
                 random: Arc::new(SystemRandom),
+                shared: Shared::default(),
             },
             tasks,
             records,

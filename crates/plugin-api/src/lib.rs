@@ -15,6 +15,7 @@ pub mod fields;
 mod handler;
 mod reply;
 mod services;
+mod shared;
 mod summary;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -41,6 +42,7 @@ pub use services::{
     Background, BoxFuture, By, Connection, Destination, HttpRequest, HttpResponse, Lookup, Network,
     NetworkError, NodeFacts, Random, Records, Services, TlsOptions, Unavailable,
 };
+pub use shared::Shared;
 pub use summary::{Latencies, Source, Summary, Try, TryFailure};
 
 /// One record of the entity `plugins`, as a handler is made of it.

@@ -11,6 +11,8 @@ use schema::Record;
 use stdx::Clock;
 use uuid::Uuid;
 
+use crate::Shared;
+
 /// A future that any thread may run.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -23,6 +25,7 @@ pub struct Services {
     pub background: Arc<dyn Background>,
     pub network: Arc<dyn Network>,
     pub random: Arc<dyn Random>,
+    pub shared: Shared,
 }
 
 /// Facts about the node that do not change while it runs.

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::{
     Background, BoxFuture, By, ClientConnection, Configured, Connection, Destination, Entity,
     Exchange, Failure, Handler, HttpRequest, HttpResponse, Lookup, Matched, Network, NetworkError,
-    NodeFacts, Random, Records, Services, TlsOptions, Unavailable, Work,
+    NodeFacts, Random, Records, Services, Shared, TlsOptions, Unavailable, Work,
 };
 
 /// A request that a test makes, and what became of it.
@@ -175,6 +175,7 @@ pub fn services(records: FakeRecords) -> Services {
         background: Arc::new(Nowhere),
         network: Arc::new(Nowhere),
         random: Arc::new(Counting::default()),
+        shared: Shared::default(),
     }
 }
 

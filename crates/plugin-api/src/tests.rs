@@ -73,3 +73,21 @@ fn early_edits_of_an_answer_are_made_in_their_order() {
     let forged = HeaderEdit::Set("X-New".into(), b"a\r\nSet-Cookie: b".to_vec());
     assert!(forged.apply(&mut head).is_err());
 }
+
+#[test]
+fn shared_state_is_one_per_type_and_name_until_nobody_holds_it() {
+    let shared = crate::Shared::default();
+    let first = shared.get("a", || 1_u32);
+    assert_eq!(*shared.get("a", || 2_u32), 1, "it is made once");
+    assert_eq!(*shared.get("b", || 3_u32), 3);
+    assert_eq!(
+        *shared.get("a", || 4_u64),
+        4,
+        "another type is another state"
+    );
+    shared.sweep::<u32>();
+    assert_eq!(*shared.get("a", || 5_u32), 1, "somebody holds it");
+    drop(first);
+    shared.sweep::<u32>();
+    assert_eq!(*shared.get("a", || 6_u32), 6);
+}
