@@ -14,14 +14,14 @@ use stdx::SystemClock;
 use store::bulk::Sink;
 use store::{
     Catalog, Change, Changes, Digests, Error, Key, Mutation, Page, PageRequest, Peer, Peers,
-    Replica, Store, TagRow, Version,
+    Replica, Store, TagRow, Version, Word,
 };
 use store_sqlite::{Options, SqliteStore};
 use tempfile::TempDir;
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
-use crate::{Cluster, Parts, Publish, Timing};
+use crate::{Cluster, Parts, Publish, Timing, Words};
 
 static SCHEMAS: LazyLock<Vec<Schema>> = LazyLock::new(|| {
     let things = Schema::new("things", "Things.")
@@ -104,6 +104,7 @@ impl Shared {
 
     pub(crate) fn set_down(&self, is_down: bool) {
         self.is_down.store(is_down, Ordering::SeqCst);
+        self.register.away.store(is_down, Ordering::SeqCst);
     }
 
     /// Whether reading a record never ends.
@@ -217,6 +218,12 @@ pub(crate) struct Register {
     pub(crate) rows: Mutex<BTreeMap<Uuid, Peer>>,
     called: watch::Sender<Version>,
     heard: Notify,
+    /// What this node told.
+    pub(crate) said: Mutex<Vec<Word>>,
+    /// What the others tell.
+    pub(crate) others: Mutex<Vec<Word>>,
+    pub(crate) channels: Mutex<Vec<String>>,
+    away: AtomicBool,
 }
 
 impl Default for Register {
@@ -225,6 +232,10 @@ impl Default for Register {
             rows: Mutex::default(),
             called: watch::channel(Version::default()).0,
             heard: Notify::new(),
+            said: Mutex::default(),
+            others: Mutex::default(),
+            channels: Mutex::default(),
+            away: AtomicBool::new(false),
         }
     }
 }
@@ -266,6 +277,28 @@ impl Peers for Register {
         Self: 'f,
     {
         Box::pin(self.heard.notified())
+    }
+
+    async fn tell(&self, word: &Word) -> Result<(), Error> {
+        if self.away.load(Ordering::SeqCst) {
+            return Err(Error::Unavailable("a test took it away".to_owned()));
+        }
+        self.said.lock().push(word.clone());
+        Ok(())
+    }
+
+    fn listen(&self, channel: &str) {
+        self.channels.lock().push(channel.to_owned());
+    }
+
+    async fn told(&self) -> Vec<Word> {
+        loop {
+            let words = std::mem::take(&mut *self.others.lock());
+            if !words.is_empty() {
+                return words;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
     }
 }
 
@@ -347,6 +380,7 @@ pub(crate) struct Node {
     pub(crate) data_plane: Arc<DataPlane>,
     pub(crate) replica: Option<Arc<dyn Replica>>,
     pub(crate) cluster: Cluster,
+    pub(crate) words: Arc<Words>,
 }
 
 impl Node {
@@ -361,6 +395,7 @@ impl Node {
         timing: Timing,
     ) -> Self {
         let data_plane = Arc::new(DataPlane::default());
+        let words = Arc::new(Words::default());
         let cluster = Cluster::start(Parts {
             store: Arc::clone(shared) as Arc<dyn Store>,
             replica: replica.clone(),
@@ -368,12 +403,14 @@ impl Node {
             publish: Arc::clone(&data_plane) as Arc<dyn Publish>,
             clock: Arc::new(SystemClock),
             timing,
+            words: Arc::clone(&words),
         })
         .await;
         Self {
             data_plane,
             replica,
             cluster,
+            words,
         }
     }
 

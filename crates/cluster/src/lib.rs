@@ -5,6 +5,7 @@
 //!   whoever [`Publish`]es them.
 //! - [`failover`] answers reads from the replica while the shared store is out of reach.
 //! - [`members`] reports this node to the others and waits for them.
+//! - [`words`] carries what nodes tell each other beside the configuration.
 //!
 //! Invariant: what is published is never replaced because of a failure, and a database that lost everything without a
 //! word in its log is not believed (see [`judge`]).
@@ -22,6 +23,7 @@ mod node;
 mod publish;
 mod status;
 mod timing;
+mod words;
 
 pub use failover::{FailoverStore, LocalStore, observe_staleness};
 pub use members::{Member, NodeRow};
@@ -30,6 +32,7 @@ pub use publish::Publish;
 pub use status::{Contact, Counters, Status};
 pub use store::Change;
 pub use timing::Timing;
+pub use words::{Hearer, Words};
 
 /// Why a configuration was not published, or a copy not made.
 #[derive(Debug, Clone, thiserror::Error)]

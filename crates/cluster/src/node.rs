@@ -18,7 +18,7 @@ use crate::link::Link;
 use crate::members::{Member, Members, NodeRow};
 use crate::status::{Contact, Status};
 use crate::timing::Timing;
-use crate::{Error, Publish};
+use crate::{Error, Publish, Words};
 
 /// What a node takes part with.
 pub struct Parts {
@@ -30,6 +30,8 @@ pub struct Parts {
     pub publish: Arc<dyn Publish>,
     pub clock: Arc<dyn Clock>,
     pub timing: Timing,
+    /// What this node tells the others and hears from them; for a shared store.
+    pub words: Arc<Words>,
 }
 
 /// What a node serves when it has started.
@@ -57,6 +59,7 @@ pub struct Cluster {
     applied: watch::Receiver<Version>,
     accept: Arc<AtomicBool>,
     follower: JoinHandle<()>,
+    carrier: JoinHandle<()>,
     membership: Mutex<Option<Membership>>,
 }
 
@@ -78,6 +81,7 @@ impl Cluster {
             publish,
             clock,
             timing,
+            words,
         } = parts;
         let link = Arc::new(Link::new(Arc::clone(&clock)));
         let (readable, local): (Arc<dyn Store>, Arc<dyn Store>) = match &replica {
@@ -94,6 +98,10 @@ impl Cluster {
         let (announce_trouble, trouble) = watch::channel(None);
         let (announce_applied, applied) = watch::channel(Version::default());
         let accept = Arc::new(AtomicBool::new(false));
+        let carrier = {
+            let (store, link) = (Arc::clone(&store), Arc::clone(&link));
+            tokio::spawn(async move { words.carry(store, link).await })
+        };
         let tools = Tools {
             store: Arc::clone(&store),
             replica,
@@ -121,6 +129,7 @@ impl Cluster {
             applied,
             accept,
             follower,
+            carrier,
             membership: Mutex::new(None),
         }
     }
@@ -198,6 +207,7 @@ impl Cluster {
     /// Takes this node out of the register and ends its tasks.
     pub async fn stop(&self) {
         self.follower.abort();
+        self.carrier.abort();
         let membership = self.membership.lock().take();
         if let Some(Membership { id, task }) = membership {
             task.abort();
@@ -225,6 +235,7 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         self.follower.abort();
+        self.carrier.abort();
         if let Some(membership) = self.membership.lock().take() {
             membership.task.abort();
         }

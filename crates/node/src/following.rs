@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cluster::{Cluster, First, Parts, Timing};
+use cluster::{Cluster, First, Parts, Timing, Words};
 use config::{Settings, StoreChoice};
 use stdx::Clock;
 use store::{Catalog, Replica};
@@ -19,6 +19,7 @@ pub async fn follow(
     settings: &Settings,
     open: &OpenStore,
     publisher: Publisher,
+    words: Arc<Words>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<Cluster>, Error> {
     let catalog = DeclaredEntities::of(settings).catalog();
@@ -29,6 +30,7 @@ pub async fn follow(
         catalog,
         clock: clock.clone(),
         timing: Timing::for_store(store.as_ref()),
+        words,
         store,
     })
     .await;

@@ -23,6 +23,7 @@ mod references;
 pub mod reload_request;
 mod sides;
 mod stores;
+mod words;
 mod workers;
 
 pub use error::Error;

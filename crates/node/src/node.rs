@@ -102,7 +102,8 @@ impl Node {
             DeclaredEntities::of(&settings).catalog(),
             plugins.records(),
         );
-        let cluster = following::follow(&settings, &open, publisher, &clock).await?;
+        let cluster =
+            following::follow(&settings, &open, publisher, plugins.words.clone(), &clock).await?;
         plugins.open_records(cluster.local(), DeclaredEntities::of(&settings).catalog());
         process.set_cluster(cluster.clone());
         let applied = cluster.applied();

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use cluster::Words;
 use net::dns::Resolver;
 use net::tls::TrustStore;
 use plugin_api::{
@@ -17,6 +18,8 @@ use store::{Catalog, Store};
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
+use crate::words::PluginWords;
+
 /// How many records are kept at hand for plugins.
 const RECORDS: u64 = 200_000;
 
@@ -25,6 +28,8 @@ pub struct Plugins {
     pub services: Services,
     pub tasks: Tasks,
     records: Arc<LateRecords>,
+    /// To and from the other nodes.
+    pub words: Arc<Words>,
 }
 
 impl Plugins {
@@ -38,6 +43,7 @@ impl Plugins {
     ) -> Self {
         let runtime = Handle::current();
         let records = Arc::new(LateRecords::default());
+        let words = Arc::new(Words::default());
         let tasks = Tasks::on(runtime.clone());
         let network = Connections::on(runtime, resolver, trust);
         Self {
@@ -53,9 +59,11 @@ impl Plugins {
                 network: Arc::new(network),
                 random: Arc::new(SystemRandom),
                 shared: Shared::default(),
+                cluster: Arc::new(PluginWords(words.clone())),
             },
             tasks,
             records,
+            words,
         }
     }
 

@@ -8,6 +8,7 @@
 
 mod arguments;
 mod body_arguments;
+mod cluster;
 mod consumer;
 mod declaration;
 mod exchange;
@@ -28,6 +29,7 @@ use uuid::Uuid;
 
 pub use arguments::{Argument, arguments, push_argument, without_argument};
 pub use body_arguments::{BodyArguments, Part};
+pub use cluster::{Cluster, Hearer};
 pub use consumer::{Consumer, Credential};
 pub use declaration::{BUNDLED_VERSION, Declaration, Plugin};
 pub use exchange::{

@@ -11,7 +11,7 @@ use schema::Record;
 use stdx::Clock;
 use uuid::Uuid;
 
-use crate::Shared;
+use crate::{Cluster, Shared};
 
 /// A future that any thread may run.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -26,6 +26,7 @@ pub struct Services {
     pub network: Arc<dyn Network>,
     pub random: Arc<dyn Random>,
     pub shared: Shared,
+    pub cluster: Arc<dyn Cluster>,
 }
 
 /// Facts about the node that do not change while it runs.

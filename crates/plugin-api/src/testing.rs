@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http1::{Framing, Method, RequestHead};
+use parking_lot::Mutex;
 use schema::Record;
 use uuid::Uuid;
 
 use crate::{
-    Background, BoxFuture, By, ClientConnection, Configured, Connection, Destination, Entity,
-    Exchange, Failure, Handler, HttpRequest, HttpResponse, Lookup, Matched, Network, NetworkError,
-    NodeFacts, Random, Records, Services, Shared, TlsOptions, Unavailable, Work,
+    Background, BoxFuture, By, ClientConnection, Cluster, Configured, Connection, Destination,
+    Entity, Exchange, Failure, Handler, Hearer, HttpRequest, HttpResponse, Lookup, Matched,
+    Network, NetworkError, NodeFacts, Random, Records, Services, Shared, TlsOptions, Unavailable,
+    Work,
 };
 
 /// A request that a test makes, and what became of it.
@@ -176,6 +178,42 @@ pub fn services(records: FakeRecords) -> Services {
         network: Arc::new(Nowhere),
         random: Arc::new(Counting::default()),
         shared: Shared::default(),
+        cluster: Arc::new(FakeCluster::default()),
+    }
+}
+
+/// A cluster of this node and of whoever the test plays.
+#[derive(Default)]
+pub struct FakeCluster {
+    told: Mutex<Vec<(&'static str, String)>>,
+    hearers: Mutex<Vec<(&'static str, Hearer)>>,
+}
+
+impl FakeCluster {
+    /// What this node has told the others since the last call.
+    pub fn take_told(&self) -> Vec<(&'static str, String)> {
+        std::mem::take(&mut *self.told.lock())
+    }
+
+    /// Another node tells something.
+    pub fn say(&self, channel: &str, text: &str) {
+        let hearers = self.hearers.lock().clone();
+        for (_, hearer) in hearers.iter().filter(|(of, _)| *of == channel) {
+            hearer(text);
+        }
+    }
+}
+
+impl Cluster for FakeCluster {
+    fn tell(&self, channel: &'static str, text: String) -> BoxFuture<Result<(), Unavailable>> {
+        self.told.lock().push((channel, text));
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn hear(&self, channel: &'static str, hearer: Hearer) {
+        let mut hearers = self.hearers.lock();
+        hearers.retain(|(of, _)| *of != channel);
+        hearers.push((channel, hearer));
     }
 }
 

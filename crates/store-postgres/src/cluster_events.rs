@@ -203,8 +203,8 @@ impl Sealed {
     }
 }
 
-/// How late an event of Kong's may become visible after its moment.
-const LATE: i64 = 10_000_000;
+/// How late an event may become visible after its moment.
+pub(crate) const LATE: i64 = 10_000_000;
 
 /// A look at what Kong wrote.
 pub(crate) struct ByKong {

@@ -3,6 +3,7 @@
 //! The same task looks after the database: that the change log follows everything, and, on one node of all, expired
 //! rows and the length of the log.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,7 @@ use crate::log::{self, Place, Trim};
 use crate::migrations::IsComplete;
 use crate::pool::Query;
 use crate::table::{TTL, quoted};
+use crate::words;
 
 /// The first pause after the connection was lost, and the longest.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
@@ -134,6 +136,10 @@ impl Follower {
             if seen.news {
                 self.verify(shared).await?;
             }
+            shared.heard.told.store(true, Ordering::Relaxed);
+        }
+        if shared.heard.told.swap(false, Ordering::Relaxed) {
+            words::look(shared, &self.line).await?;
         }
         let due = |at: Instant| at.elapsed() > HOUSEKEEPING;
         if self.looked_after.is_none_or(due) {

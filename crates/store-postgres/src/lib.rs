@@ -22,6 +22,7 @@ mod read;
 mod replica;
 mod table;
 mod tls;
+mod words;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -77,6 +78,8 @@ struct Shared {
     /// The end of the change log as far as known; `None` until the database has answered.
     newest: watch::Sender<Option<Place>>,
     heard: Arc<Heard>,
+    /// What other nodes told.
+    words: words::Heard,
     /// The connection that listens, while it is there.
     line: Mutex<Option<Arc<Line>>>,
     /// Set once the database was found to have everything that this program needs.
@@ -105,6 +108,7 @@ impl PostgresStore {
             options,
             newest: announce,
             heard: Arc::default(),
+            words: words::Heard::default(),
             line: Mutex::default(),
             prepared: OnceCell::new(),
             places: Mutex::default(),

@@ -1,6 +1,7 @@
 //! The one connection that an idle node keeps: it hears notifications, and carries short queries besides.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -21,6 +22,9 @@ pub(crate) const ROLL: &str = "silverback_roll";
 /// The channel on which loud reports are announced.
 pub(crate) const REPORTS: &str = "silverback_reports";
 
+/// The channel on which words between nodes are announced.
+pub(crate) const WORDS: &str = "silverback_words";
+
 /// What was heard, for those who wait for it.
 pub(crate) struct Heard {
     /// The schema that this node works on; others of the same database share the channels.
@@ -31,6 +35,8 @@ pub(crate) struct Heard {
     pub(crate) roll: watch::Sender<Version>,
     /// Counts loud reports.
     pub(crate) reports: watch::Sender<u64>,
+    /// Somebody told something.
+    pub(crate) told: AtomicBool,
 }
 
 impl Default for Heard {
@@ -40,6 +46,7 @@ impl Default for Heard {
             stir: Notify::new(),
             roll: watch::Sender::new(Version(0)),
             reports: watch::Sender::new(0),
+            told: AtomicBool::new(false),
         }
     }
 }
@@ -73,6 +80,10 @@ impl Listener for Ear {
         match channel {
             CHANGES => heard.stir.notify_one(),
             REPORTS => heard.count_report(),
+            WORDS => {
+                heard.told.store(true, Ordering::Relaxed);
+                heard.stir.notify_one();
+            }
             ROLL => {
                 let version = version_of(version.parse().unwrap_or(0));
                 heard.roll.send_if_modified(|newest| {
@@ -103,7 +114,8 @@ impl Line {
         let set_up = async {
             // What it writes are reports, which the next one makes good.
             let listen = format!(
-                "SET synchronous_commit = off; LISTEN {CHANGES}; LISTEN {ROLL}; LISTEN {REPORTS}"
+                "SET synchronous_commit = off; LISTEN {CHANGES}; LISTEN {ROLL}; LISTEN {REPORTS}; \
+                 LISTEN {WORDS}"
             );
             let row = client
                 .query_one("SELECT current_schema()::text", &[])

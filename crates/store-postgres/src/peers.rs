@@ -5,16 +5,16 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use deadpool_postgres::ClientWrapper;
-use store::{Error, Peer, Peers, Version};
+use store::{Error, Peer, Peers, Version, Word};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use crate::PostgresStore;
 use crate::cell::Micros;
 use crate::failure::Failure;
 use crate::line::{REPORTS, ROLL};
 use crate::log::version_of;
 use crate::pool::Query;
+use crate::{PostgresStore, words};
 
 #[async_trait]
 impl Peers for PostgresStore {
@@ -55,6 +55,18 @@ impl Peers for PostgresStore {
                 std::future::pending::<()>().await;
             }
         })
+    }
+
+    async fn tell(&self, word: &Word) -> Result<(), Error> {
+        words::tell(&self.shared, word).await
+    }
+
+    fn listen(&self, channel: &str) {
+        self.shared.words.listen(channel);
+    }
+
+    async fn told(&self) -> Vec<Word> {
+        self.shared.words.take().await
     }
 }
 

@@ -24,7 +24,7 @@ pub use catalog::Catalog;
 pub use digest::{Digest, Digests};
 pub use error::Error;
 pub use packed::Packed;
-pub use peers::{Peer, Peers};
+pub use peers::{Peer, Peers, Word};
 pub use replica::{Change, Replica};
 pub use repository::Repository;
 

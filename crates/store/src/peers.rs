@@ -25,7 +25,15 @@ pub struct Peer {
     pub applied: Version,
 }
 
-/// The register of nodes. A node is alive while its report is younger than the register's users agree on.
+/// Something that one node tells all others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Word {
+    pub channel: String,
+    pub text: String,
+}
+
+/// The register of nodes, and words between them. A node is alive while its report is younger than the register's users
+/// agree on.
 #[async_trait]
 pub trait Peers: Send + Sync {
     /// Writes this node's row; the database gives `last_seen`. Whoever waits in [`reported`](Self::reported) hears of it
@@ -48,4 +56,14 @@ pub trait Peers: Send + Sync {
     ///
     /// So a waiter calls it, reads [`list`](Self::list), and then awaits what it got.
     async fn reported(&self);
+
+    /// Tells every other node that shares the database, now or when it can be reached again, but not after an hour.
+    async fn tell(&self, word: &Word) -> Result<(), Error>;
+
+    /// Has words on a channel kept for [`told`](Self::told) from now on.
+    fn listen(&self, channel: &str);
+
+    /// Words of others on the channels that somebody listens to, none of them twice, in about the order in which they
+    /// were told; waits for the first.
+    async fn told(&self) -> Vec<Word>;
 }
