@@ -16,3 +16,4 @@ mod migrating;
 mod outage;
 mod peers;
 mod server;
+mod words;
