@@ -8,6 +8,7 @@ use aws_lc_rs::signature::{
 };
 use x509_parser::pem::Pem;
 use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::public_key::RSAPublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 const CURVES: [&EcdsaSigningAlgorithm; 4] = [
@@ -102,9 +103,13 @@ impl Key {
         Ok(Self { public_key })
     }
 
-    /// Reads the first public key of a text.
+    /// Reads the first public key of a text: SPKI, or PKCS#1.
     pub fn parse_public(text: &str) -> Result<Self, String> {
-        let (_, der) = block(text, &["PUBLIC KEY"])?;
+        let (label, der) = block(text, &["PUBLIC KEY", "RSA PUBLIC KEY"])?;
+        if label == "RSA PUBLIC KEY" {
+            let (_, _) = RSAPublicKey::from_der(&der).map_err(|error| error.to_string())?;
+            return Ok(Self { public_key: der });
+        }
         let (_, key) = SubjectPublicKeyInfo::from_der(&der).map_err(|error| error.to_string())?;
         key.parsed().map_err(|error| error.to_string())?;
         Ok(Self {

@@ -14,4 +14,5 @@ pub mod oauth2;
 pub mod session;
 pub mod standard_webhooks;
 
+mod cookies;
 mod identity;

@@ -1,9 +1,10 @@
 //! Names and passwords of consumers.
 
-use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use plugin_api::fields;
 use schema::{Field, Record, Schema, Transformation};
 use serde_json::Value;
+
+use super::hash;
 
 /// The entity `basicauth_credentials`.
 pub fn schema() -> Schema {
@@ -36,19 +37,6 @@ pub fn schema() -> Schema {
 
 fn hashed(values: &[Value]) -> Record {
     let text = |at: usize| values.get(at).and_then(Value::as_str).unwrap_or_default();
-    let stored = hash_password(text(0), text(1));
+    let stored = hash::of(text(1), text(0).as_bytes());
     Record::from_iter([("password".to_owned(), stored.into())])
-}
-
-/// A password as it is stored: SHA-1 over the password and the id of the consumer, in hexadecimal.
-///
-/// Compat: weak, but what stored credentials are, so that they work as they are
-/// (pinned by admin/credentials "basic-auth: the stored password is a hash of password and consumer id").
-pub fn hash_password(password: &str, consumer_id: &str) -> String {
-    let salted = [password.as_bytes(), consumer_id.as_bytes()].concat();
-    let sum = digest(&SHA1_FOR_LEGACY_USE_ONLY, &salted);
-    sum.as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }
