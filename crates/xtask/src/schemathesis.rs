@@ -41,6 +41,8 @@ pub fn run() -> anyhow::Result<()> {
                 "--checks",
                 CHECKS,
             ])
+            // A version that is always there: reads that ask for one of the future wait, and end with 503.
+            .args(["--header", "X-Silverback-Config-Version: 1"])
             .current_dir(folder.path()),
     )
 }
