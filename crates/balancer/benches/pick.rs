@@ -9,7 +9,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use balancer::{Address, Algorithm, All, Balancer};
+use balancer::{Address, Algorithm, All, Balancer, Shape};
 use stdx::SeededRandom;
 
 const TARGETS: u32 = 1000;
@@ -27,13 +27,18 @@ fn main() {
             target: format!("target-{n}").into(),
             target_port: 80,
             host: format!("10.0.{}.{}", n / 250, n % 250).into(),
+            record: format!("10.0.{}.{}", n / 250, n % 250).into(),
             port: 80,
             weight: 50 + n % 100,
         });
         let now = Instant::now();
         let mut random = SeededRandom::new(1);
-        let slots = 1 << 16;
-        let mut balancer = Balancer::new(algorithm, slots, addresses.collect(), now, &mut random);
+        let shape = Shape {
+            algorithm,
+            slots: 1 << 16,
+            targets: TARGETS as usize,
+        };
+        let mut balancer = Balancer::new(shape, addresses.collect(), now, &mut random);
         let keys: Vec<String> = (0..BATCH).map(|n| format!("client-{n}")).collect();
         let mut batch = || {
             let start = Instant::now();

@@ -34,6 +34,9 @@ pub struct Address {
     pub target_port: u16,
     /// What the name resolved to: an address, IPv6 in brackets, or a name.
     pub host: Arc<str>,
+    /// What the target's DNS record says, which Kong's ring knows an address by: the address itself, or the name in an SRV
+    /// record.
+    pub record: Arc<str>,
     pub port: u16,
     /// Zero takes no traffic.
     pub weight: u32,
@@ -44,6 +47,16 @@ impl Address {
     fn endpoint(&self) -> (&str, &str, u16) {
         (&self.target, &self.host, self.port)
     }
+}
+
+/// What a balancer is made for, beside its addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    pub algorithm: Algorithm,
+    /// The size of the hashing ring.
+    pub slots: u32,
+    /// How many targets there are, those without addresses included.
+    pub targets: usize,
 }
 
 /// What a pick may take.
@@ -84,21 +97,18 @@ enum State {
 }
 
 impl Balancer {
-    /// A balancer over addresses. The random numbers decide where a round begins.
-    ///
-    /// `slots` is the size of the hashing ring. Addresses keep the order they are given in.
+    /// A balancer over addresses, which keep the order they are given in. The random numbers decide where a round begins.
     pub fn new(
-        algorithm: Algorithm,
-        slots: u32,
+        shape: Shape,
         addresses: Vec<Address>,
         now: Instant,
         random: &mut SeededRandom,
     ) -> Self {
         let weights = || addresses.iter().map(|address| address.weight);
-        let state = match algorithm {
+        let state = match shape.algorithm {
             Algorithm::RoundRobin => State::RoundRobin(RoundRobin::new(weights(), random)),
             Algorithm::ConsistentHashing => {
-                State::ConsistentHashing(ConsistentHashing::new(&addresses, slots))
+                State::ConsistentHashing(ConsistentHashing::new(&addresses, shape))
             }
             Algorithm::LeastConnections => {
                 State::LeastConnections(LeastConnections::new(weights(), |_| 0))
@@ -112,8 +122,7 @@ impl Balancer {
     #[must_use]
     pub fn with_addresses(
         &self,
-        algorithm: Algorithm,
-        slots: u32,
+        shape: Shape,
         addresses: Vec<Address>,
         now: Instant,
         random: &mut SeededRandom,
@@ -124,7 +133,7 @@ impl Balancer {
             .collect();
         let old_index = |new: usize| old.get(&addresses.get(new)?.endpoint()).copied();
         let weights = || addresses.iter().map(|address| address.weight);
-        let state = match (algorithm, &self.state) {
+        let state = match (shape.algorithm, &self.state) {
             (Algorithm::LeastConnections, State::LeastConnections(old)) => {
                 let connections = |new| old_index(new).map_or(0, |index| old.connections(index));
                 State::LeastConnections(LeastConnections::new(weights(), connections))
@@ -133,7 +142,7 @@ impl Balancer {
                 let measured = |new| old_index(new).and_then(|index| old.measured(index));
                 State::Latency(Latency::new(weights(), now, measured))
             }
-            _ => return Self::new(algorithm, slots, addresses, now, random),
+            _ => return Self::new(shape, addresses, now, random),
         };
         Self { addresses, state }
     }

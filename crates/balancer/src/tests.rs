@@ -11,8 +11,17 @@ fn address(host: &str, port: u16, weight: u32) -> Address {
         target: host.into(),
         target_port: port,
         host: host.into(),
+        record: host.into(),
         port,
         weight,
+    }
+}
+
+fn shape(algorithm: Algorithm, slots: u32, targets: usize) -> Shape {
+    Shape {
+        algorithm,
+        slots,
+        targets,
     }
 }
 
@@ -25,8 +34,7 @@ fn addresses(weights: &[u32]) -> Vec<Address> {
 fn over(algorithm: Algorithm, weights: &[u32]) -> Balancer {
     let mut random = SeededRandom::new(7);
     Balancer::new(
-        algorithm,
-        10_000,
+        shape(algorithm, 10_000, weights.len()),
         addresses(weights),
         Instant::now(),
         &mut random,
@@ -79,6 +87,7 @@ fn sends_keys_where_kong_sends_them() {
         target: target.into(),
         target_port: port,
         host: host.into(),
+        record: host.into(),
         port,
         weight,
     };
@@ -103,8 +112,7 @@ fn sends_keys_where_kong_sends_them() {
         let mut random = SeededRandom::new(1);
         let algorithm = Algorithm::ConsistentHashing;
         let mut balancer = Balancer::new(
-            algorithm,
-            slots,
+            shape(algorithm, slots, 3),
             addresses.clone(),
             Instant::now(),
             &mut random,
@@ -119,6 +127,62 @@ fn sends_keys_where_kong_sends_them() {
             "{key:?} on {slots} slots"
         );
     }
+}
+
+/// What Kong's own ring code picked, run on the same targets.
+#[test]
+fn shares_the_ring_as_kong_does_where_doubles_round_down() {
+    let mut balancer = over(Algorithm::ConsistentHashing, &[100; 50]);
+    let mut random = SeededRandom::new(1);
+    let targets = balancer.addresses()[1..].to_vec();
+    let shape = shape(Algorithm::ConsistentHashing, 10_000, 49);
+    balancer = balancer.with_addresses(shape, targets, Instant::now(), &mut random);
+    let picks: Vec<String> = (1..=3000)
+        .filter_map(|key| balancer.pick(format!("key-{key}").as_bytes(), &All))
+        .map(|index| (index + 1).to_string())
+        .collect();
+    assert_eq!(
+        picks[..20].join(" "),
+        "30 5 17 27 24 10 38 1 42 34 11 10 12 15 7 16 8 43 11 33"
+    );
+    assert_eq!(xxhash32(picks.join(" ").as_bytes()), 3_062_203_087);
+}
+
+/// As above, with names in SRV records, several addresses a target, and a target that does not resolve.
+#[test]
+fn knows_addresses_by_what_their_records_say() {
+    let one = |target: &str, target_port, record: &str, port, weight| Address {
+        target: target.into(),
+        target_port,
+        host: "10.1.1.1".into(),
+        record: record.into(),
+        port,
+        weight,
+    };
+    let addresses = vec![
+        one("b.test", 80, "10.0.0.9", 80, 20),
+        one("srv.test", 80, "one.test", 8001, 10),
+        one("srv.test", 80, "two.test", 8002, 1),
+        one("srv.test", 80, "10.9.9.9", 80, 30),
+        one("b.test", 443, "[2001:db8::1]", 443, 7),
+        one("b.test", 443, "10.0.0.10", 443, 7),
+        one("b.test", 443, "10.0.0.9", 443, 7),
+    ];
+    let mut random = SeededRandom::new(1);
+    let shape = shape(Algorithm::ConsistentHashing, 10_000, 4);
+    let mut balancer = Balancer::new(shape, addresses, Instant::now(), &mut random);
+    let picks = (1..=40).filter_map(|key| {
+        let picked = balancer.pick(format!("key-{key}").as_bytes(), &All)?;
+        Some(format!(
+            "{}:{}",
+            balancer.addresses()[picked].record,
+            balancer.addresses()[picked].port
+        ))
+    });
+    assert_eq!(
+        picks.collect::<Vec<_>>().join(" "),
+        "10.9.9.9:80 10.9.9.9:80 10.0.0.9:80 10.9.9.9:80 10.0.0.9:80 one.test:8001 [2001:db8::1]:443 10.0.0.9:80 [2001:db8::1]:443 10.9.9.9:80 one.test:8001 10.9.9.9:80 10.0.0.9:80 10.0.0.9:80 10.0.0.10:443 10.0.0.10:443 10.9.9.9:80 10.9.9.9:80 one.test:8001 one.test:8001 10.0.0.9:80 10.0.0.9:80 10.0.0.9:80 10.9.9.9:80 10.0.0.9:80 10.0.0.9:443 one.test:8001 [2001:db8::1]:443 one.test:8001 10.0.0.10:443 10.0.0.9:443 10.9.9.9:80 one.test:8001 10.0.0.9:443 [2001:db8::1]:443 10.0.0.9:80 10.0.0.9:80 10.0.0.9:80 10.9.9.9:80 10.0.0.9:80"
+    );
 }
 
 #[test]
@@ -191,7 +255,8 @@ fn counts_and_measurements_survive_a_change_of_addresses() {
     assert_eq!(old.pick(b"", &All), Some(0));
     let mut more = addresses(&[10, 10, 10]);
     more.reverse();
-    let mut new = old.with_addresses(Algorithm::LeastConnections, 1000, more, now, &mut random);
+    let shape = shape(Algorithm::LeastConnections, 1000, 3);
+    let mut new = old.with_addresses(shape, more, now, &mut random);
     let picks: HashSet<_> = (0..2).filter_map(|_| new.pick(b"", &All)).collect();
     assert_eq!(new.index_of(&old.addresses()[0]), Some(2));
     assert_eq!(
@@ -230,6 +295,26 @@ proptest! {
         }
         for (index, weight) in weights.iter().enumerate() {
             prop_assert_eq!(counts.get(&index).copied().unwrap_or(0), weight / divisor);
+        }
+    }
+
+    /// What is out loses its turns, and the others share them by their weights.
+    #[test]
+    fn round_robin_starves_nobody_while_others_are_out(
+        weights in proptest::collection::vec(1u32..20, 2..10),
+        sick in proptest::collection::hash_set(0usize..10, 0..9),
+    ) {
+        let eligible = Limits { unhealthy: sick, tried: HashSet::new() };
+        let mut balancer = over(Algorithm::RoundRobin, &weights);
+        let total: u32 = weights.iter().sum();
+        let mut counts = vec![0_u32; weights.len()];
+        for _ in 0..2 * total {
+            if let Some(picked) = balancer.pick(b"", &eligible) {
+                counts[picked] += 1;
+            }
+        }
+        for (index, count) in counts.iter().enumerate() {
+            prop_assert_eq!(*count > 0, eligible.is_healthy(index), "{:?} of {:?}", counts, weights);
         }
     }
 
@@ -275,6 +360,47 @@ proptest! {
             let after = balancer.pick(key.as_bytes(), &eligible).unwrap();
             prop_assert!(before == after || before == lost);
         }
+    }
+
+    /// A target that joins takes keys for itself, about its share of them, and no key moves between the others.
+    #[test]
+    fn hashing_moves_keys_only_to_the_target_that_joins(count in 1usize..40, at in 0usize..40) {
+        let all = addresses(&vec![100; count + 1]);
+        let joining = at % (count + 1);
+        let mut random = SeededRandom::new(7);
+        let ring = |targets: usize| shape(Algorithm::ConsistentHashing, 65_536, targets);
+        let mut few = all.clone();
+        few.remove(joining);
+        let mut before = Balancer::new(ring(count), few, Instant::now(), &mut random);
+        let mut after = Balancer::new(ring(count + 1), all, Instant::now(), &mut random);
+        let (mut moved, mut astray) = (0, 0);
+        const KEYS: u32 = 2000;
+        for key in 0..KEYS {
+            let key = key.to_string();
+            let old = before.pick(key.as_bytes(), &All).unwrap();
+            let old = if old >= joining { old + 1 } else { old };
+            let new = after.pick(key.as_bytes(), &All).unwrap();
+            moved += u32::from(new == joining);
+            astray += u32::from(new != old && new != joining);
+        }
+        // Points that meet in a slot go to whoever comes first, and a target more may move one of them.
+        prop_assert!(astray <= KEYS / 25, "{astray} keys move between targets that stay");
+        let share = f64::from(KEYS) / (count + 1) as f64;
+        prop_assert!(f64::from(moved) <= share * 1.6 + 10.0, "{moved} of {share} keys move");
+    }
+
+    /// No target of a weight is left out of the ring, whatever the weights.
+    #[test]
+    fn hashing_leaves_no_target_without_keys(weights in proptest::collection::vec(1u32..1000, 1..30)) {
+        let mut balancer = over(Algorithm::ConsistentHashing, &weights);
+        let mut owners = HashSet::new();
+        for key in 0..200_000_u32 {
+            owners.insert(balancer.pick(&key.to_le_bytes(), &All).unwrap());
+            if owners.len() == weights.len() {
+                break;
+            }
+        }
+        prop_assert_eq!(owners.len(), weights.len());
     }
 }
 

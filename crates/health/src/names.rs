@@ -68,7 +68,7 @@ pub async fn resolve(
                 resolved.record = RecordType::Aaaa;
             }
             for ip in ips {
-                resolved.push(target, *ip, target.port, target.weight);
+                resolved.push(target, None, (*ip, target.port), target.weight);
             }
         }
         Records::Services(services) => {
@@ -83,7 +83,10 @@ pub async fn resolve(
                 // Compat: a target with SRV records takes their weights; a weight of zero still takes a little.
                 let weight = u32::from(service.weight).max(1);
                 match resolver.resolve_address(&service.target, port).await {
-                    Ok(address) => resolved.push(target, address.ip(), address.port(), weight),
+                    Ok(address) => {
+                        let place = (address.ip(), address.port());
+                        resolved.push(target, Some(&service.target), place, weight);
+                    }
                     Err(_) => resolved.expires = resolved.expires.min(now + RETRY),
                 }
             }
@@ -106,16 +109,24 @@ pub fn resolve_at_once(
 }
 
 impl Resolved {
-    fn push(&mut self, target: &TargetName, ip: IpAddr, port: u16, weight: u32) {
-        let host = if ip.is_ipv6() {
-            format!("[{ip}]")
+    /// Adds an address; `record` is the name in the record that led to it, if that is a name.
+    fn push(
+        &mut self,
+        target: &TargetName,
+        record: Option<&str>,
+        (ip, port): (IpAddr, u16),
+        weight: u32,
+    ) {
+        let host: Arc<str> = if ip.is_ipv6() {
+            format!("[{ip}]").into()
         } else {
-            ip.to_string()
+            ip.to_string().into()
         };
         self.addresses.push(Address {
             target: target.host.clone(),
             target_port: target.port,
-            host: host.into(),
+            record: record.map_or_else(|| host.clone(), Into::into),
+            host,
             port,
             // A target without weight takes no traffic, whatever its records say.
             weight: if target.weight == 0 { 0 } else { weight },

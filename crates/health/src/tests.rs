@@ -175,6 +175,7 @@ fn address(port: u16) -> Address {
         target: "a.test".into(),
         target_port: port,
         host: "127.0.0.1".into(),
+        record: "127.0.0.1".into(),
         port,
         weight: 100,
     }

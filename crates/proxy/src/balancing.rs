@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use balancer::{Address, Balancer, Eligible, HashInput};
+use balancer::{Address, Balancer, Eligible, HashInput, Shape};
 use health::{AddressHealth, Group, Observation, Resolved, TargetName};
 use http1::Known;
 use snapshot::Upstream;
@@ -229,21 +229,16 @@ impl Balancers {
             group,
         });
         let mut random = worker.random.borrow_mut();
+        let shape = Shape {
+            algorithm: upstream.algorithm,
+            slots: upstream.slots,
+            targets: upstream.targets.len(),
+        };
         let balancer = match entries.get(&upstream.id) {
-            Some(before) => before.balancer.with_addresses(
-                upstream.algorithm,
-                upstream.slots,
-                addresses,
-                now,
-                &mut random,
-            ),
-            None => Balancer::new(
-                upstream.algorithm,
-                upstream.slots,
-                addresses,
-                now,
-                &mut random,
-            ),
+            Some(before) => before
+                .balancer
+                .with_addresses(shape, addresses, now, &mut random),
+            None => Balancer::new(shape, addresses, now, &mut random),
         };
         self.made.set(self.made.get() + 1);
         let entry = Entry {
