@@ -169,6 +169,8 @@ pub struct Limits {
     pub send_timeout: Duration,
     pub keepalive_timeout: Duration,
     pub keepalive_requests: u64,
+    /// What idle client connections get when the node finishes.
+    pub quit_grace: Duration,
     pub admin_body: usize,
 }
 

@@ -10,7 +10,7 @@ use anyhow::{Context as _, ensure};
 use serde::Deserialize;
 
 use crate::arguments::Arguments;
-use crate::load::{Load, Traffic};
+use crate::load::{Load, Method, Traffic};
 use crate::report::{Outcome, Row, table};
 use crate::{say, wait};
 
@@ -92,6 +92,7 @@ pub fn run(file: &Path, arguments: &Arguments) -> anyhow::Result<bool> {
             headers: headers.clone(),
             keys: 1,
             expected: target.expected.clone(),
+            method: Method::Get,
             rate: arguments.rate.unwrap_or(RATE),
         };
         let outcome = attempt(&target, fault, traffic).map_err(|error| format!("{error:#}"));

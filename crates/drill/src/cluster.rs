@@ -10,7 +10,7 @@ use nix::mount::{MsFlags, umount};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use crate::load::Traffic;
+use crate::load::{Method, Traffic};
 use crate::namespace::Namespace;
 use crate::relay::Relay;
 use crate::upstream::Upstream;
@@ -164,14 +164,16 @@ impl Cluster {
     }
 
     /// What clients ask of it.
-    pub fn traffic(&self, rate: u32) -> Traffic {
+    pub fn traffic(&self, method: Method, rate: u32) -> Traffic {
         Traffic {
             server: self.front,
             host: "drill.test".to_owned(),
             path: "/drill/".to_owned(),
             headers: "apikey: key-{key}\r\n".to_owned(),
             keys: KEYS,
-            expected: "GET {path} HTTP/1.1 at upstream\n".to_owned(),
+            // The line of the request.
+            expected: " {path} HTTP/1.1 at upstream\n".to_owned(),
+            method,
             rate,
         }
     }

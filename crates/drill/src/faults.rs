@@ -8,7 +8,7 @@ mod nodes;
 use std::time::Duration;
 
 use crate::cluster::Cluster;
-use crate::load::CONNECTIONS;
+use crate::load::{CONNECTIONS, Method};
 use crate::report::{Outcome, shown};
 
 /// Breaks something and mends it, while requests are sent.
@@ -21,6 +21,8 @@ pub struct Fault {
     /// Whether it belongs to the quick drill.
     pub quick: bool,
     pub needs: Needs,
+    /// What clients send meanwhile.
+    pub method: Method,
     pub may_fail: MayFail,
     pub act: Act,
 }
@@ -86,6 +88,7 @@ const fn fault(name: &'static str, quick: bool, act: Act) -> Fault {
         name,
         quick,
         needs: Needs::Nothing,
+        method: Method::Get,
         may_fail: MayFail::None,
         act,
     }
@@ -101,6 +104,14 @@ pub const ALL: &[Fault] = &[
         ..fault("one node frozen (SIGSTOP)", false, nodes::freeze)
     },
     fault("rolling restart of all nodes", true, nodes::rolling_restart),
+    Fault {
+        method: Method::Post,
+        ..fault(
+            "rolling restart of all nodes, clients send POST",
+            true,
+            nodes::rolling_restart,
+        )
+    },
     fault("PostgreSQL crashes and stays away", true, database::stop),
     fault("PostgreSQL frozen (SIGSTOP)", true, database::freeze),
     fault(

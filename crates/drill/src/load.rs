@@ -36,8 +36,35 @@ pub struct Traffic {
     pub keys: u64,
     /// What the answer contains; `{path}` in it stands for the path of the request.
     pub expected: String,
+    pub method: Method,
     /// Requests a second.
     pub rate: u32,
+}
+
+/// How clients ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Without a body; whoever notices that such a request was not answered may send it again.
+    Get,
+    /// With a small body. Nobody may send it again.
+    Post,
+}
+
+impl Method {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+        }
+    }
+
+    /// What comes after the head's own lines.
+    fn rest(self) -> &'static str {
+        match self {
+            Self::Get => "\r\n",
+            Self::Post => "Content-Length: 5\r\n\r\ndrill",
+        }
+    }
 }
 
 /// What came of the requests.
@@ -193,7 +220,7 @@ struct Answer {
 
 /// One request, on the connection that is left from the one before or on a new one; the connection if it can be kept.
 ///
-/// A client may repeat a request on a kept connection that the server had closed; this one does, once, as browsers do.
+/// A client may repeat a `GET` on a kept connection that the server had closed; this one does, once, as browsers do.
 async fn exchange(
     traffic: &Traffic,
     path: &str,
@@ -202,14 +229,16 @@ async fn exchange(
 ) -> io::Result<(Answer, Option<TcpStream>)> {
     let headers = traffic.headers.replace("{key}", &key.to_string());
     let request = format!(
-        "GET {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: drill\r\n{headers}\r\n",
-        traffic.host
+        "{} {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: drill\r\n{headers}{}",
+        traffic.method.name(),
+        traffic.host,
+        traffic.method.rest()
     );
     if let Some(mut connection) = kept {
         let mut begun = false;
         match ask(&mut connection, &request, &mut begun).await {
             Ok((answer, keep)) => return Ok((answer, keep.then_some(connection))),
-            Err(error) if begun => return Err(error),
+            Err(error) if begun || traffic.method == Method::Post => return Err(error),
             Err(_) => {}
         }
     }

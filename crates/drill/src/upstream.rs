@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use anyhow::Context as _;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -58,13 +58,14 @@ impl Upstream {
     }
 }
 
-/// Answers the requests of one connection; they have no bodies.
+/// Answers the requests of one connection.
 async fn serve(socket: TcpStream) -> std::io::Result<()> {
     socket.set_nodelay(true)?;
     let (from, mut to) = socket.into_split();
     let mut from = BufReader::with_capacity(4096, from);
     let (mut request, mut line) = (String::new(), String::new());
     loop {
+        let mut body = 0;
         request.clear();
         if from.read_line(&mut request).await? == 0 {
             return Ok(());
@@ -74,8 +75,13 @@ async fn serve(socket: TcpStream) -> std::io::Result<()> {
             if from.read_line(&mut line).await? == 0 || line.len() > LONGEST_LINE {
                 return Ok(());
             }
+            if let Some(length) = content_length(&line) {
+                body = length;
+            }
         }
         line.clear();
+        let mut body = (&mut from).take(body);
+        tokio::io::copy(&mut body, &mut tokio::io::sink()).await?;
         let body = format!("{} at upstream\n", request.trim_end());
         let length = body.len();
         let answer = format!(
@@ -83,4 +89,11 @@ async fn serve(socket: TcpStream) -> std::io::Result<()> {
         );
         to.write_all(answer.as_bytes()).await?;
     }
+}
+
+/// The length of the body, if a line of the head says it.
+fn content_length(line: &str) -> Option<u64> {
+    let (name, value) = line.split_once(':')?;
+    let is_length = name.eq_ignore_ascii_case("content-length");
+    is_length.then(|| value.trim().parse().ok())?
 }

@@ -269,6 +269,7 @@ fn data_plane_limits(limits: &config::Limits) -> Limits {
         send_timeout: limits.send_timeout,
         keepalive_timeout: limits.keepalive_timeout,
         keepalive_requests: limits.keepalive_requests,
+        quit_grace: limits.quit_grace,
         ..Limits::default()
     }
 }

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Instant;
 
-use http1::{Framing, Known, RequestHead, Version};
+use http1::{Connection, Framing, Known, RequestHead, Version};
 use plugin_api::{Phase, Source};
 
 use crate::access_log::Entry;
@@ -301,6 +301,16 @@ impl Exchange {
         match own_answer::send(self, client, reply).await {
             Ok(()) => self.settle(client).await,
             Err(_) => Fate::Abort,
+        }
+    }
+
+    /// Decides, when the head of an answer is written, whether the connection goes on after an answer with this framing.
+    pub fn connection(&mut self, framing: Framing) -> Connection<'static> {
+        self.keep_alive &= framing != Framing::UntilClose && !self.worker.is_draining();
+        if self.keep_alive {
+            Connection::KeepAlive
+        } else {
+            Connection::Close
         }
     }
 

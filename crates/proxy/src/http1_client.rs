@@ -369,14 +369,15 @@ impl Http1Client {
     }
 }
 
-/// Reads once. While nothing is there the connection holds no buffer, and while the worker drains it ends.
+/// Reads once. While nothing is there the connection holds no buffer, and it ends when a worker that drains has waited
+/// long enough.
 fn poll_fill(
     stream: &mut Stream,
     inbox: &mut BytesMut,
     worker: &Local,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<usize>> {
-    if inbox.is_empty() && worker.is_draining() {
+    if inbox.is_empty() && worker.closes_idle() {
         return Poll::Ready(Ok(0));
     }
     if inbox.capacity() == 0 {

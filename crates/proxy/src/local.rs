@@ -90,6 +90,7 @@ pub(crate) struct Local {
     /// How the services of the current snapshot speak TLS, as far as they were asked.
     client_tls: RefCell<HashMap<(Uuid, Option<Uuid>), ClientTls>>,
     draining: Cell<bool>,
+    closes_idle: Cell<bool>,
 }
 
 impl Local {
@@ -114,6 +115,7 @@ impl Local {
             current: RefCell::new(Current::new(current)),
             client_tls: RefCell::default(),
             draining: Cell::new(false),
+            closes_idle: Cell::new(false),
             clock,
             shared,
         })
@@ -164,14 +166,25 @@ impl Local {
         Ok(compiled)
     }
 
-    /// Whether the worker is to end: no connection takes another request.
+    /// Whether the worker is to end: every answer is the last one of its connection.
     pub fn is_draining(&self) -> bool {
         self.draining.get()
     }
 
-    /// Begins to end: connections that wait for a request are woken, and close.
+    /// Begins to end.
     pub fn drain(&self) {
         self.draining.set(true);
+        self.deadlines.wake_all();
+    }
+
+    /// Whether connections that wait for a request are to close.
+    pub fn closes_idle(&self) -> bool {
+        self.closes_idle.get()
+    }
+
+    /// Ends the grace of connections that wait for a request: they are woken, and close.
+    pub fn close_idle(&self) {
+        self.closes_idle.set(true);
         self.deadlines.wake_all();
     }
 

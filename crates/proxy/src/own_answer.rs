@@ -42,6 +42,7 @@ pub(crate) async fn send(
     }
     match client {
         Client::Http1(client) => {
+            exchange.keep_alive &= !exchange.worker.is_draining();
             let bytes = write_http1(
                 &exchange.worker,
                 &exchange.published,

@@ -5,7 +5,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http1::{BodyEncoder, Connection, Framing, ResponseHead, Version};
+use http1::{BodyEncoder, Framing, ResponseHead, Version};
 
 use crate::client::Client;
 use crate::error::Error;
@@ -90,12 +90,7 @@ impl Relay {
             }
             Framing::Chunked | Framing::UntilClose => (Framing::Chunked, Framing::Chunked),
         };
-        exchange.keep_alive &= framing != Framing::UntilClose;
-        let connection = if exchange.keep_alive {
-            Connection::KeepAlive
-        } else {
-            Connection::Close
-        };
+        let connection = exchange.connection(framing);
         let status = head.status();
         let ahead = if exchange.chosen()?.route.response_buffering && !exchange.unbuffered {
             READ_AHEAD

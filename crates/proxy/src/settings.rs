@@ -185,6 +185,8 @@ pub struct Limits {
     pub keepalive_requests: u64,
     /// `http2_max_concurrent_streams`.
     pub http2_streams: u32,
+    /// How long a connection without a request is kept by a worker that drains.
+    pub quit_grace: Duration,
 }
 
 impl Default for Limits {
@@ -201,6 +203,7 @@ impl Default for Limits {
             keepalive_timeout: Duration::from_secs(75),
             keepalive_requests: 10_000,
             http2_streams: 128,
+            quit_grace: Duration::from_secs(2),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::pin::pin;
 
 use bytes::{Bytes, BytesMut};
-use http1::{BodyEncoder, Connection, Framing, Headers, ResponseHead, Version};
+use http1::{BodyEncoder, Framing, Headers, ResponseHead, Version};
 
 use crate::client::Client;
 use crate::error::Error;
@@ -64,12 +64,7 @@ impl<'a> Sink<'a> {
                 } else {
                     framing
                 };
-                exchange.keep_alive &= framing != Framing::UntilClose;
-                let connection = if exchange.keep_alive {
-                    Connection::KeepAlive
-                } else {
-                    Connection::Close
-                };
+                let connection = exchange.connection(framing);
                 let mut bytes = BytesMut::new();
                 head.write(framing, connection, &mut bytes)
                     .map_err(Error::Response)?;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use net::Stream;
 use net::listen::{Listener, WorkerListener};
 use tokio::runtime::LocalOptions;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::spawn_local;
 
 use crate::accept;
@@ -90,6 +90,9 @@ impl Worker {
     }
 
     /// Stops accepting, lets the exchanges under way finish, and ends when the last one has or the deadline passes.
+    ///
+    /// A connection that waits for a request is kept for the grace of the settings, for a load balancer may have sent one
+    /// already; its answer says that the connection ends.
     pub fn drain(&self, deadline: Duration) {
         self.order(Order::Drain(deadline));
     }
@@ -153,7 +156,7 @@ async fn run(
     let local = Local::new(shared);
     let open = Rc::new(Open::default());
     spawn_local(keep_house(local.clone()));
-    let mut accepting = listen(&local, &open, listeners);
+    let mut accepting = Accepting::from(&local, &open, listeners);
     let mut retired = false;
     loop {
         let order = tokio::select! {
@@ -162,16 +165,17 @@ async fn run(
         };
         match order {
             Some(Order::Listen(listeners)) => {
-                let replacement = listen(&local, &open, listeners);
-                stop_accepting(std::mem::replace(&mut accepting, replacement));
+                let replacement = Accepting::from(&local, &open, listeners);
+                std::mem::replace(&mut accepting, replacement).stop().await;
             }
             Some(Order::Retire) => {
-                stop_accepting(std::mem::take(&mut accepting));
+                std::mem::take(&mut accepting).stop().await;
                 retired = true;
             }
             Some(Order::Drain(deadline)) => {
-                stop_accepting(accepting);
                 local.drain();
+                accepting.stop().await;
+                spawn_local(close_idle_after_grace(local.clone()));
                 break end_in_order(&open, deadline, &mut orders).await;
             }
             Some(Order::Stop) | None => break,
@@ -210,52 +214,89 @@ async fn all_closed(open: &Open) {
     }
 }
 
-type Accepting = Vec<tokio::task::JoinHandle<()>>;
+/// Idle connections get no more time once a load balancer must have noticed that this worker ends.
+async fn close_idle_after_grace(local: Rc<Local>) {
+    let grace = local.published().settings.limits.quit_grace;
+    tokio::time::sleep(grace).await;
+    local.close_idle();
+}
 
-fn listen(local: &Rc<Local>, open: &Rc<Open>, listeners: Vec<WorkerListener>) -> Accepting {
-    let mut accepting = Vec::with_capacity(listeners.len());
-    for listener in listeners {
-        match listener.into_listener() {
-            Ok(listener) => accepting.push(spawn_local(accept_from(
-                local.clone(),
-                open.clone(),
-                listener,
-            ))),
-            Err(error) => tracing::error!(%error, "a worker cannot take over a listener"),
+/// The tasks that accept connections.
+#[derive(Default)]
+struct Accepting {
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+    /// Dropped to end them.
+    go_on: Option<watch::Sender<()>>,
+}
+
+impl Accepting {
+    fn from(local: &Rc<Local>, open: &Rc<Open>, listeners: Vec<WorkerListener>) -> Self {
+        let (go_on, end) = watch::channel(());
+        let mut tasks = Vec::with_capacity(listeners.len());
+        for listener in listeners {
+            match listener.into_listener() {
+                Ok(listener) => tasks.push(spawn_local(accept_from(
+                    local.clone(),
+                    open.clone(),
+                    listener,
+                    end.clone(),
+                ))),
+                Err(error) => tracing::error!(%error, "a worker cannot take over a listener"),
+            }
+        }
+        Self {
+            tasks,
+            go_on: Some(go_on),
         }
     }
-    accepting
-}
 
-fn stop_accepting(accepting: Accepting) {
-    for task in accepting {
-        task.abort();
+    /// Accepts what is in the queues, closes the sockets, and returns when that is done.
+    async fn stop(self) {
+        drop(self.go_on);
+        for task in self.tasks {
+            // One that ended with a panic has closed its socket as well.
+            let _ = task.await;
+        }
     }
 }
 
-async fn accept_from(local: Rc<Local>, open: Rc<Open>, listener: Listener) {
+async fn accept_from(
+    local: Rc<Local>,
+    open: Rc<Open>,
+    listener: Listener,
+    mut end: watch::Receiver<()>,
+) {
     const SHORTAGE: Duration = Duration::from_millis(500);
-    let listener = Rc::new(listener);
+    let flags = accept::Flags::of(listener.spec());
+    let mut ended = pin!(end.changed());
     loop {
-        match listener.accept().await {
-            Ok(stream) => start(&local, &open, &listener, stream),
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = &mut ended => break,
+        };
+        match accepted {
+            Ok(stream) => start(&local, &open, flags, stream),
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
-                if net::listen::is_shortage(&error) {
-                    tokio::time::sleep(SHORTAGE).await;
+                if net::listen::is_shortage(&error)
+                    && tokio::time::timeout(SHORTAGE, &mut ended).await.is_ok()
+                {
+                    break;
                 }
             }
         }
     }
+    for stream in listener.close() {
+        start(&local, &open, flags, stream);
+    }
 }
 
-fn start(local: &Rc<Local>, open: &Rc<Open>, listener: &Listener, stream: Stream) {
+fn start(local: &Rc<Local>, open: &Rc<Open>, flags: accept::Flags, stream: Stream) {
     open.count.set(open.count.get() + 1);
     let counted = Counted(open.clone());
-    let spec = accept::Flags::of(listener.spec());
     let local = local.clone();
     spawn_local(async move {
-        let serving = pin!(accept::serve(local, stream, spec));
+        let serving = pin!(accept::serve(local, stream, flags));
         let served = crate::panics::caught(serving).await;
         if served.is_none() {
             tracing::error!("a connection ended with a panic");

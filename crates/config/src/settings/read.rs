@@ -230,6 +230,7 @@ impl Reader<'_> {
             keepalive_timeout: self
                 .duration("nginx_http_keepalive_timeout", Duration::from_secs(75)),
             keepalive_requests: self.integer("nginx_http_keepalive_requests"),
+            quit_grace: self.seconds("silverback_quit_grace").unwrap_or_default(),
             admin_body: if admin_body == 0 {
                 1 << 30
             } else {

@@ -56,6 +56,8 @@ pub(super) const GENERAL: Group = Group {
             .own(),
         D::new("silverback_readiness", Choice(&["serve", "strict"]), "serve", "When `/status/ready` says yes: `serve`, whenever the node can serve, if need be from its copy of the configuration; `strict`, only while the database answers as well, as Kong does.")
             .own(),
+        D::new("silverback_quit_grace", Number(0.0, 60.0), "2", "How long, in seconds, a node that was told to quit keeps client connections that wait for a request: a load balancer may have sent one already. Every answer says `Connection: close` meanwhile.")
+            .own(),
         D::new("sqlite_path", Path, "", "The file of the embedded store.")
             .unset_means("`<prefix>/silverback.db`")
             .own(),

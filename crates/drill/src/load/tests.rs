@@ -13,6 +13,7 @@ fn traffic(server: SocketAddr, expected: &str) -> Traffic {
         headers: "apikey: key-{key}\r\n".to_owned(),
         keys: 10,
         expected: expected.to_owned(),
+        method: Method::Get,
         rate: 500,
     }
 }

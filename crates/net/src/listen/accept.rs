@@ -1,11 +1,18 @@
 //! Accepting on a worker.
 
 use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
+
+use socket2::SockRef;
 
 use super::socket::Handle;
 use super::{ListenAddress, ListenSpec};
 use crate::{Address, Stream};
+
+/// Connections that are taken from a socket that is closed, at most, so that a flood does not keep it open.
+const MOST_WAITING: usize = 1 << 16;
 
 /// A worker's handle on a listening socket: plain data that can be sent to the worker's thread.
 #[derive(Debug)]
@@ -74,27 +81,65 @@ impl Listener {
         match &self.acceptor {
             Acceptor::Tcp(listener) => {
                 let (tcp, peer) = listener.accept().await?;
-                let local = match self.local {
-                    ListenAddress::Tcp(address) if !address.ip().is_unspecified() => {
-                        Some(Address::Ip(address))
-                    }
-                    _ => None,
-                };
-                Ok(Stream::accepted_tcp(tcp, peer, local))
+                Ok(self.tcp(tcp, peer))
             }
             Acceptor::Unix(listener) => {
                 let (unix, peer) = listener.accept().await?;
-                let local = match &self.local {
-                    ListenAddress::Unix(path) => Some(path.clone()),
-                    ListenAddress::Tcp(_) => None,
-                };
-                Ok(Stream::accepted_unix(
-                    unix,
-                    peer.as_pathname().map(Into::into),
-                    local,
-                ))
+                Ok(self.unix(unix, peer.as_pathname()))
             }
         }
+    }
+
+    /// Closes this worker's handle on the socket, and returns the connections that the kernel had made by then: if no other
+    /// worker has a handle, it would reset them.
+    pub fn close(self) -> Vec<Stream> {
+        let mut waiting = Vec::new();
+        while waiting.len() < MOST_WAITING {
+            match self.accept_now() {
+                Ok(stream) => waiting.push(stream),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                // Mostly because nobody waits; whatever it is, the socket is closed.
+                Err(_) => break,
+            }
+        }
+        waiting
+    }
+
+    /// Takes a connection if one waits. It asks the socket itself, because the runtime may not have heard of it yet.
+    fn accept_now(&self) -> io::Result<Stream> {
+        match &self.acceptor {
+            Acceptor::Tcp(listener) => {
+                let (socket, peer) = SockRef::from(listener).accept()?;
+                socket.set_nonblocking(true)?;
+                let peer = peer.as_socket().ok_or(io::ErrorKind::InvalidData)?;
+                let tcp = tokio::net::TcpStream::from_std(socket.into())?;
+                Ok(self.tcp(tcp, peer))
+            }
+            Acceptor::Unix(listener) => {
+                let (socket, peer) = SockRef::from(listener).accept()?;
+                socket.set_nonblocking(true)?;
+                let unix = tokio::net::UnixStream::from_std(socket.into())?;
+                Ok(self.unix(unix, peer.as_pathname()))
+            }
+        }
+    }
+
+    fn tcp(&self, tcp: tokio::net::TcpStream, peer: SocketAddr) -> Stream {
+        let local = match self.local {
+            ListenAddress::Tcp(address) if !address.ip().is_unspecified() => {
+                Some(Address::Ip(address))
+            }
+            _ => None,
+        };
+        Stream::accepted_tcp(tcp, peer, local)
+    }
+
+    fn unix(&self, unix: tokio::net::UnixStream, peer: Option<&Path>) -> Stream {
+        let local = match &self.local {
+            ListenAddress::Unix(path) => Some(path.clone()),
+            ListenAddress::Tcp(_) => None,
+        };
+        Stream::accepted_unix(unix, peer.map(Into::into), local)
     }
 }
 

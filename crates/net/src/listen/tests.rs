@@ -49,6 +49,20 @@ async fn reuseport_gives_each_worker_its_own_socket_on_one_port() {
 }
 
 #[tokio::test]
+async fn a_socket_that_is_closed_leaves_nobody_in_its_queue() {
+    let set = ListenerSet::bind(&[tcp("127.0.0.1:0")], 1, None).unwrap();
+    let (address, listener) = (port_of(&set), listener_of(&set, 0));
+    drop(set);
+    let mut clients = Vec::new();
+    for _ in 0..5 {
+        clients.push(tokio::net::TcpStream::connect(address).await.unwrap());
+    }
+    let waiting = listener.close();
+    assert_eq!(waiting.len(), clients.len());
+    assert!(tokio::net::TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
 async fn without_reuseport_the_workers_share_a_socket() {
     let set = ListenerSet::bind(&[tcp("127.0.0.1:0")], 3, None).unwrap();
     assert_eq!(set.listeners[0].sockets.len(), 1);

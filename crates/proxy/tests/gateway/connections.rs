@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Gateway, Upstream, eventually, header, status};
+use crate::support::{Client, Gateway, Upstream, eventually, header, status};
 
 #[test]
 fn a_connection_carries_one_request_after_the_other_and_so_does_the_upstream() {
@@ -92,9 +92,9 @@ fn an_upstream_connection_with_unasked_bytes_is_not_used_again() {
     assert_eq!(upstream.connections(), 2);
 }
 
-#[test]
-fn a_drain_closes_idle_connections_and_finishes_the_others() {
-    let upstream = Upstream::behaving(|_, stream, next| {
+/// Answers the first request in two pieces; the second one when a second message comes.
+fn slow_upstream() -> Upstream {
+    Upstream::behaving(|_, stream, next| {
         if next(stream).is_some() {
             let _ = std::io::Write::write_all(
                 stream,
@@ -103,8 +103,15 @@ fn a_drain_closes_idle_connections_and_finishes_the_others() {
             // Holds the answer back until the gateway's side of the drain is seen.
             let _ = next(stream);
         }
+    })
+}
+
+#[test]
+fn a_drain_closes_idle_connections_after_its_grace_and_finishes_the_others() {
+    let upstream = slow_upstream();
+    let gateway = with_limits(&upstream, |limits| {
+        limits.quit_grace = Duration::from_millis(20);
     });
-    let gateway = Gateway::to(&upstream);
     let mut idle = gateway.connect();
     let mut busy = gateway.connect();
     busy.send("GET /x HTTP/1.1\r\nHost: h\r\n\r\n");
@@ -117,6 +124,71 @@ fn a_drain_closes_idle_connections_and_finishes_the_others() {
     eventually("the deadline ends the drain", || {
         gateway.worker.is_finished()
     });
+}
+
+/// Drains, and returns when the worker does: the client is answered until it is told that its connection ends.
+fn drain(gateway: &Gateway, mut client: Client) {
+    gateway.worker.drain(Duration::from_secs(3600));
+    let mut connection = String::new();
+    while connection != "close" {
+        client.send("GET /nothing HTTP/1.1\r\nHost: h\r\n\r\n");
+        let answer = client.until("}");
+        assert_eq!(status(&answer), 404);
+        connection = header(&answer, "Connection").unwrap_or_default().to_owned();
+    }
+    assert_eq!(client.rest(), "");
+}
+
+#[test]
+fn a_request_on_an_idle_connection_is_served_by_a_gateway_that_drains() {
+    let upstream = Upstream::ok();
+    let gateway = with_limits(&upstream, |limits| {
+        limits.quit_grace = Duration::from_secs(3600);
+    });
+    let mut fresh = gateway.connect();
+    let mut used = gateway.connect();
+    used.send("GET /x HTTP/1.1\r\nHost: h\r\n\r\n");
+    let answer = used.until("\r\n\r\nok");
+    assert_eq!(header(&answer, "Connection"), Some("keep-alive"));
+    eventually("both connections are open", || {
+        gateway.shared.stats().connections().active == 2
+    });
+    drain(&gateway, used);
+    fresh.send("POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi");
+    let answer = fresh.rest();
+    assert_eq!(
+        (status(&answer), header(&answer, "Connection")),
+        (200, Some("close"))
+    );
+    eventually("nobody is left", || gateway.worker.is_finished());
+}
+
+#[test]
+fn an_answer_that_begins_during_a_drain_is_the_last_of_its_connection() {
+    let (asked, is_asked) = std::sync::mpsc::channel();
+    let (release, released) = std::sync::mpsc::channel();
+    let (asked, released) = (
+        std::sync::Mutex::new(asked),
+        std::sync::Mutex::new(released),
+    );
+    let upstream = Upstream::behaving(move |_, stream, next| {
+        if next(stream).is_some() {
+            let _ = asked.lock().expect("a lock").send(());
+            let _ = released.lock().expect("a lock").recv();
+            let _ = std::io::Write::write_all(
+                stream,
+                b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+            );
+        }
+    });
+    let gateway = with_limits(&upstream, |_| {});
+    let mut client = gateway.connect();
+    client.send("GET /x HTTP/1.1\r\nHost: h\r\n\r\n");
+    is_asked.recv().expect("a request");
+    drain(&gateway, gateway.connect());
+    release.send(()).expect("an upstream that waits");
+    let answer = client.rest();
+    assert_eq!(header(&answer, "Connection"), Some("close"));
 }
 
 #[test]
@@ -142,7 +214,7 @@ fn with_limits(upstream: &Upstream, change: impl FnOnce(&mut proxy::settings::Li
     let changes = crate::support::service_and_route(
         upstream.address,
         serde_json::json!({}),
-        serde_json::json!({}),
+        serde_json::json!({"paths": ["/x"]}),
     );
     Gateway::with(changes, settings, |_| {})
 }
