@@ -37,6 +37,15 @@ pub fn tags() -> Field {
     Field::set("Labels to group and find records by.", tag())
 }
 
+/// Labels of which some mean more than a label: `validate` refuses those that are wrong.
+pub fn tags_and(validate: fn(&Value) -> Result<(), String>) -> Field {
+    let tag = Field::string("A label: printable characters without commas and slashes.");
+    Field::set(
+        "Labels to group and find records by.",
+        tag.required().custom(validate),
+    )
+}
+
 /// One label.
 pub fn tag() -> Field {
     Field::string("A label: printable characters without commas and slashes.")
@@ -203,7 +212,7 @@ pub(crate) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-fn validate_tag(value: &Value) -> Result<(), String> {
+pub fn validate_tag(value: &Value) -> Result<(), String> {
     let tag = text(value);
     if tag
         .bytes()

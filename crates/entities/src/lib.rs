@@ -33,6 +33,7 @@ use std::sync::LazyLock;
 use schema::{Schema, Subschema, Subschemas};
 
 pub use target::DEFAULT_PORT as DEFAULT_TARGET_PORT;
+pub use upstream::UpstreamOptions;
 
 /// How routes are written and matched: the `router_flavor` setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

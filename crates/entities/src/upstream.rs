@@ -1,10 +1,14 @@
 //! An upstream: a name that stands for several addresses, and how requests are spread over them.
 
+mod options;
+
 use schema::{Check, Field, Record, Schema, Shorthand};
 use serde_json::{Value, json};
 
 use crate::address::{Address, HostKind};
 use crate::fields::{self, text};
+
+pub use options::UpstreamOptions;
 
 const HASH_INPUTS: &[&str] = &[
     "none",
@@ -87,7 +91,7 @@ pub(crate) fn schema() -> Schema {
             .between(10, 65536),
     )
     .field_as("healthchecks", healthchecks())
-    .field_as("tags", fields::tags())
+    .field_as("tags", fields::tags_and(validate_option))
     .field_as(
         "host_header",
         fields::host_with_optional_port("The Host header of requests to the targets."),
@@ -122,6 +126,12 @@ fn hash_input(description: &'static str) -> Field {
     Field::string(description)
         .default("none")
         .one_of(HASH_INPUTS)
+}
+
+/// Tags that look like settings of ours must be such settings.
+fn validate_option(tag: &Value) -> Result<(), String> {
+    fields::validate_tag(tag)?;
+    UpstreamOptions::default().take(text(tag))
 }
 
 fn parameter(description: &'static str) -> Field {
