@@ -2,7 +2,7 @@
 
 use schema::{Schema, Subschema};
 
-use crate::{Build, Phases};
+use crate::{Build, Endpoint, Phases};
 
 /// The version that bundled plugins report: that of the Kong release whose plugins they stand for.
 pub const BUNDLED_VERSION: &str = "3.9.1";
@@ -40,6 +40,8 @@ pub struct Plugin {
     /// Makes handlers; `None` for a plugin that is known but cannot run. Its records can be stored and shown, and
     /// requests that one of them applies to are refused.
     pub build: Option<Build>,
+    /// Endpoints of the Admin API beside those of the declared entities.
+    pub endpoints: &'static [Endpoint],
 }
 
 impl Plugin {
@@ -48,6 +50,7 @@ impl Plugin {
         Self {
             declaration,
             build: Some(build),
+            endpoints: &[],
         }
     }
 
@@ -56,6 +59,14 @@ impl Plugin {
         Self {
             declaration,
             build: None,
+            endpoints: &[],
         }
+    }
+
+    /// The same with endpoints of the Admin API.
+    #[must_use]
+    pub const fn with_endpoints(mut self, endpoints: &'static [Endpoint]) -> Self {
+        self.endpoints = endpoints;
+        self
     }
 }

@@ -12,6 +12,9 @@ pub struct Reply {
     /// In the order in which they are sent; a name may come several times.
     pub headers: Vec<(Cow<'static, str>, Vec<u8>)>,
     pub body: Body,
+    /// Whether an upstream gave this answer before: it is sent and logged as if it came from there now. To `HEAD`, a
+    /// `Content-Length` among its headers is sent as it is.
+    pub replayed: bool,
 }
 
 /// The body of a plugin's answer.
@@ -33,6 +36,7 @@ impl Reply {
             status,
             headers: Vec::new(),
             body: Body::Empty,
+            replayed: false,
         }
     }
 
