@@ -2,32 +2,53 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use balancer::Address;
 use parking_lot::Mutex;
 use serde_json::Value;
+use stdx::Clock;
 use uuid::Uuid;
 
-use crate::{AddressHealth, Checks};
+use crate::address::Common;
+use crate::{AddressHealth, Checks, Queue};
+
+/// How long what is known is kept for an upstream of the same name.
+///
+/// Compat: as long as in Kong, so that who deletes an upstream and creates it anew, as tools do that synchronise a
+/// configuration, does not send traffic to targets that are down.
+const KEPT: Duration = Duration::from_secs(300);
 
 /// What is known of all addresses of all upstreams.
+#[derive(Debug)]
+pub struct Registry {
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+}
+
 #[derive(Debug, Default)]
-pub struct Registry(Mutex<HashMap<Uuid, Arc<Group>>>);
+struct State {
+    groups: HashMap<Uuid, Arc<Group>>,
+    by_name: HashMap<Box<str>, Uuid>,
+    /// Of upstreams that are gone, by their names.
+    former: HashMap<Box<str>, (Arc<Known>, Instant)>,
+}
 
 /// The addresses of one upstream under one state of its settings. A change of the settings makes another group, which
-/// shares what is known; turning health checks off forgets it.
+/// shares what is known; turning health checks off forgets verdicts.
 #[derive(Debug)]
 pub struct Group {
+    name: Box<str>,
     field: Arc<Value>,
     checks: Checks,
     known: Arc<Known>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Known {
     addresses: Mutex<HashMap<Key, Arc<AddressHealth>>>,
-    turns: Arc<AtomicU64>,
+    common: Arc<Common>,
+    queue: Arc<Queue>,
 }
 
 /// What an address is known by: its target's name, where it is, and its port.
@@ -38,29 +59,94 @@ fn key(address: &Address) -> Key {
 }
 
 impl Registry {
+    /// Nothing is known yet.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            state: Mutex::default(),
+        }
+    }
+
     /// The group of an upstream whose field `healthchecks` is `field`.
-    pub fn group(&self, upstream: Uuid, field: &Arc<Value>) -> Arc<Group> {
-        let mut groups = self.0.lock();
-        let before = groups.get(&upstream);
+    pub fn group(&self, upstream: Uuid, name: &str, field: &Arc<Value>) -> Arc<Group> {
+        let state = &mut *self.state.lock();
+        let before = state.groups.get(&upstream);
         if let Some(before) = before
             && (Arc::ptr_eq(&before.field, field) || before.field == *field)
+            && *before.name == *name
         {
             return before.clone();
         }
         let checks = Checks::read(field);
-        let known = before.filter(|before| before.is_on() && checks.is_on());
+        let known = match before {
+            Some(before) => before.known.clone(),
+            None => state.inherited(name).unwrap_or_else(|| self.nothing()),
+        };
+        if !checks.is_on() {
+            known.forget();
+        }
         let group = Arc::new(Group {
-            known: known.map(|before| before.known.clone()).unwrap_or_default(),
+            name: name.into(),
+            known,
             field: field.clone(),
             checks,
         });
-        groups.insert(upstream, group.clone());
+        state.by_name.insert(name.into(), upstream);
+        state.groups.insert(upstream, group.clone());
         group
     }
 
-    /// Forgets upstreams that are gone.
+    /// Forgets upstreams that are gone, but for what an upstream of the same name may go on with.
     pub fn retain(&self, exists: impl Fn(Uuid) -> bool) {
-        self.0.lock().retain(|upstream, _| exists(*upstream));
+        let now = self.clock.monotonic();
+        let state = &mut *self.state.lock();
+        let gone = state.groups.extract_if(|upstream, _| !exists(*upstream));
+        for (upstream, group) in gone {
+            if state.by_name.get(&group.name) == Some(&upstream) {
+                state.by_name.remove(&group.name);
+            }
+            if group.is_on() {
+                let known = (group.known.clone(), now + KEPT);
+                state.former.insert(group.name.clone(), known);
+            }
+        }
+        state.former.retain(|_, (_, until)| *until > now);
+    }
+
+    /// All groups, by the ids of their upstreams.
+    pub fn groups(&self) -> Vec<(Uuid, Arc<Group>)> {
+        let state = self.state.lock();
+        let groups = state.groups.iter();
+        groups.map(|(id, group)| (*id, group.clone())).collect()
+    }
+
+    fn nothing(&self) -> Arc<Known> {
+        Arc::new(Known {
+            addresses: Mutex::default(),
+            common: Common::new(self.clock.clone()),
+            queue: Arc::default(),
+        })
+    }
+}
+
+impl State {
+    /// What was known of an upstream with this name.
+    fn inherited(&mut self, name: &str) -> Option<Arc<Known>> {
+        // Names are unique, so whoever has it now is gone, though nobody said so yet.
+        let namesake = self.by_name.get(name).and_then(|id| self.groups.get(id));
+        let namesake = namesake.filter(|namesake| *namesake.name == *name && namesake.is_on());
+        match namesake {
+            Some(namesake) => Some(namesake.known.clone()),
+            None => self.former.remove(name).map(|(known, _)| known),
+        }
+    }
+}
+
+impl Known {
+    fn forget(&self) {
+        for address in self.addresses.lock().values() {
+            address.forget();
+        }
     }
 }
 
@@ -77,20 +163,40 @@ impl Group {
 
     /// A number that is another one whenever the verdict over an address has changed.
     pub fn turns(&self) -> u64 {
-        self.known.turns.load(Ordering::Acquire)
+        self.known.common.turns()
+    }
+
+    /// Resolves when a verdict has changed since the last time. For one waiter.
+    pub(crate) async fn turned(&self) {
+        self.known.common.turned.notified().await;
+    }
+
+    /// Where requests wait for an address that takes another one.
+    pub fn queue(&self) -> &Arc<Queue> {
+        &self.known.queue
     }
 
     /// What is known of addresses, in their order; new ones are healthy.
     pub fn health(&self, addresses: &[Address]) -> Vec<Arc<AddressHealth>> {
         let mut known = self.known.addresses.lock();
-        let turns = &self.known.turns;
+        let common = &self.known.common;
+        let joins = !known.is_empty();
         let health = addresses.iter().map(|address| {
             let entry = known.entry(key(address));
             entry
-                .or_insert_with(|| Arc::new(AddressHealth::new(turns.clone())))
+                .or_insert_with(|| Arc::new(AddressHealth::new(common.clone(), joins)))
                 .clone()
         });
         health.collect()
+    }
+
+    /// Every address that something is known of: its target's name, its host and its port.
+    pub fn known(&self) -> Vec<(Key, Arc<AddressHealth>)> {
+        let known = self.known.addresses.lock();
+        let known = known.iter();
+        known
+            .map(|(key, health)| (key.clone(), health.clone()))
+            .collect()
     }
 
     /// Forgets all other addresses.

@@ -10,13 +10,15 @@ mod group;
 mod names;
 mod probe;
 mod prober;
+mod traffic;
 
-pub use address::{AddressHealth, Observation, Reason};
+pub use address::{AddressHealth, Mark, Observation, Reason};
 pub use checks::{Active, Checks, Kind, Thresholds};
 pub use group::{Group, Registry};
-pub use names::{RecordType, Resolved, TargetName, resolve, resolve_at_once};
+pub use names::{RecordType, Resolved, TargetName, resolve, resolve_all, resolve_at_once};
 pub use probe::Probe;
 pub use prober::Prober;
+pub use traffic::{Place, Queue, Tally, Waiting};
 
 #[cfg(test)]
 mod tests;

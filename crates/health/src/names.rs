@@ -108,6 +108,27 @@ pub fn resolve_at_once(
     }
 }
 
+/// As [`resolve`] for each of several targets, in their order. They are all asked for at once, so that it takes as long as
+/// the slowest of them.
+pub async fn resolve_all(
+    resolver: &Resolver,
+    targets: &[TargetName],
+    now: Instant,
+) -> Vec<Result<Resolved, ResolveError>> {
+    let at_once = targets
+        .iter()
+        .map(|target| resolve_at_once(resolver, target, now));
+    let at_once: Vec<_> = at_once.collect();
+    let mut all = Vec::with_capacity(targets.len());
+    for (target, known) in targets.iter().zip(at_once) {
+        all.push(match known {
+            Some(known) => known,
+            None => resolve(resolver, target, now).await,
+        });
+    }
+    all
+}
+
 impl Resolved {
     /// Adds an address; `record` is the name in the record that led to it, if that is a name.
     fn push(

@@ -1,19 +1,20 @@
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+//! What is known of addresses, without sockets; probes and the prober against real servers are in files of their own.
+
+mod probes;
+mod probing;
+mod support;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, SystemTime};
 
 use balancer::Address;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use stdx::ManualClock;
 use uuid::Uuid;
 
 use crate::probe::status_of;
-use crate::{
-    AddressHealth, Checks, Group, Kind, Observation, Probe, Registry, TargetName, Thresholds,
-};
+use crate::{AddressHealth, Checks, Group, Kind, Observation, Place, Queue, Registry, Thresholds};
 
 const EPOCH: SystemTime = SystemTime::UNIX_EPOCH;
 
@@ -28,13 +29,22 @@ fn thresholds(successes: u8, failures: u8) -> Thresholds {
     }
 }
 
+fn registry() -> Registry {
+    Registry::new(Arc::new(ManualClock::at(EPOCH)))
+}
+
+fn fresh() -> Arc<AddressHealth> {
+    let group = registry().group(Uuid::nil(), "u", &passive(1));
+    group.health(&[address(1)])[0].clone()
+}
+
 fn see(health: &AddressHealth, observation: Observation, thresholds: &Thresholds) -> bool {
-    health.observe(observation, thresholds, "test", || EPOCH)
+    health.observe(observation, thresholds, "test")
 }
 
 #[test]
 fn an_address_begins_healthy_and_falls_at_the_threshold() {
-    let (health, limits) = (AddressHealth::default(), thresholds(2, 3));
+    let (health, limits) = (fresh(), thresholds(2, 3));
     assert!(!see(&health, Observation::Status(500), &limits));
     assert!(!see(&health, Observation::Status(500), &limits));
     assert!(health.is_healthy());
@@ -46,7 +56,7 @@ fn an_address_begins_healthy_and_falls_at_the_threshold() {
 
 #[test]
 fn a_success_in_between_begins_the_count_anew() {
-    let (health, limits) = (AddressHealth::default(), thresholds(2, 2));
+    let (health, limits) = (fresh(), thresholds(2, 2));
     for _ in 0..10 {
         assert!(!see(&health, Observation::Status(500), &limits));
         assert!(!see(&health, Observation::Status(200), &limits));
@@ -56,7 +66,7 @@ fn a_success_in_between_begins_the_count_anew() {
 
 #[test]
 fn kinds_of_failures_are_counted_apart() {
-    let (health, limits) = (AddressHealth::default(), thresholds(1, 2));
+    let (health, limits) = (fresh(), thresholds(1, 2));
     assert!(!see(&health, Observation::Status(500), &limits));
     assert!(!see(&health, Observation::ConnectionFailed, &limits));
     assert!(!see(&health, Observation::TimedOut, &limits));
@@ -65,7 +75,7 @@ fn kinds_of_failures_are_counted_apart() {
 
 #[test]
 fn an_unhealthy_address_comes_back_after_successes_in_a_row() {
-    let (health, limits) = (AddressHealth::default(), thresholds(2, 1));
+    let (health, limits) = (fresh(), thresholds(2, 1));
     assert!(see(&health, Observation::TimedOut, &limits));
     assert!(!see(&health, Observation::Connected, &limits));
     assert!(!see(&health, Observation::ConnectionFailed, &limits));
@@ -77,7 +87,7 @@ fn an_unhealthy_address_comes_back_after_successes_in_a_row() {
 
 #[test]
 fn a_threshold_of_zero_ignores_and_so_does_a_status_in_no_list() {
-    let health = AddressHealth::default();
+    let health = fresh();
     let limits = Thresholds {
         tcp_failures: 0,
         ..thresholds(1, 1)
@@ -89,13 +99,13 @@ fn a_threshold_of_zero_ignores_and_so_does_a_status_in_no_list() {
 
 #[test]
 fn a_mark_by_hand_holds_until_something_contradicts_it() {
-    let (health, limits) = (AddressHealth::default(), thresholds(1, 1));
-    health.mark(false, EPOCH);
+    let (health, limits) = (fresh(), thresholds(1, 1));
+    health.mark(false);
     assert_eq!(&*health.reason().unwrap().text, "marked unhealthy");
     assert!(!see(&health, Observation::Status(500), &limits));
     assert!(see(&health, Observation::Status(200), &limits));
-    health.mark(false, EPOCH);
-    health.mark(true, EPOCH);
+    health.mark(false);
+    health.mark(true);
     assert!(health.is_healthy());
 }
 
@@ -107,7 +117,7 @@ proptest! {
         successes in 0_u8..4,
         failures in 0_u8..4,
     ) {
-        let (health, limits) = (AddressHealth::default(), thresholds(successes, failures));
+        let (health, limits) = (fresh(), thresholds(successes, failures));
         let (mut healthy, mut counts) = (true, [0_u8; 4]);
         for step in steps {
             let observation = [
@@ -191,10 +201,10 @@ fn is_healthy(group: &Group, port: u16) -> bool {
 
 #[test]
 fn what_is_known_survives_a_change_of_the_settings_and_of_weights() {
-    let (registry, id) = (Registry::default(), Uuid::new_v4());
-    let before = registry.group(id, &passive(1));
-    before.health(&[address(1)])[0].mark(false, EPOCH);
-    let after = registry.group(id, &passive(5));
+    let (registry, id) = (registry(), Uuid::new_v4());
+    let before = registry.group(id, "u", &passive(1));
+    before.health(&[address(1)])[0].mark(false);
+    let after = registry.group(id, "u", &passive(5));
     assert!(!is_healthy(&after, 1));
     let heavier = Address {
         weight: 7,
@@ -206,22 +216,19 @@ fn what_is_known_survives_a_change_of_the_settings_and_of_weights() {
 }
 
 #[test]
-fn turning_health_checks_off_forgets_and_so_does_a_new_upstream() {
-    let (registry, id) = (Registry::default(), Uuid::new_v4());
-    let mark = |group: &Group| group.health(&[address(1)])[0].mark(false, EPOCH);
-    mark(&registry.group(id, &passive(1)));
-    registry.group(id, &passive(0));
-    assert!(is_healthy(&registry.group(id, &passive(1)), 1));
-    mark(&registry.group(id, &passive(1)));
-    registry.retain(|_| false);
-    assert!(is_healthy(&registry.group(id, &passive(1)), 1));
+fn turning_health_checks_off_forgets_verdicts() {
+    let (registry, id) = (registry(), Uuid::new_v4());
+    let mark = |group: &Group| group.health(&[address(1)])[0].mark(false);
+    mark(&registry.group(id, "u", &passive(1)));
+    registry.group(id, "u", &passive(0));
+    assert!(is_healthy(&registry.group(id, "u", &passive(1)), 1));
 }
 
 #[test]
 fn an_address_that_is_gone_is_forgotten() {
-    let group = Registry::default().group(Uuid::new_v4(), &passive(1));
+    let group = registry().group(Uuid::new_v4(), "u", &passive(1));
     for port in [1, 2] {
-        group.health(&[address(port)])[0].mark(false, EPOCH);
+        group.health(&[address(port)])[0].mark(false);
     }
     group.retain(&[address(2)]);
     assert_eq!(
@@ -230,135 +237,105 @@ fn an_address_that_is_gone_is_forgotten() {
     );
 }
 
-/// A backend that reads what comes, answers `answer`, and closes; an empty answer says nothing and stays.
-async fn backend(answer: &'static [u8]) -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let mut request = [0; 1024];
-            let _ = stream.read(&mut request).await;
-            if answer.is_empty() {
-                std::future::pending::<()>().await;
-            }
-            let _ = stream.write_all(answer).await;
-        }
-    });
-    address
-}
-
-async fn ask(kind: &str, address: SocketAddr) -> Observation {
-    let checks = Checks::read(&json!({"active": {"type": kind, "timeout": 0.2}}));
-    let probe = Probe {
-        active: checks.active,
-        host_header: None,
-        tls: None,
-    };
-    probe.ask(address, "a.test").await
-}
-
-#[tokio::test]
-async fn a_probe_tells_what_it_saw() {
-    let refused = {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        listener.local_addr().unwrap()
-    };
-    let answers = backend(b"HTTP/1.0 204 No Content\r\n\r\n").await;
-    assert_eq!(ask("http", answers).await, Observation::Status(204));
-    assert_eq!(
-        ask("http", backend(b"hello\n").await).await,
-        Observation::Garbage
-    );
-    assert_eq!(ask("http", backend(b"").await).await, Observation::TimedOut);
-    assert_eq!(ask("http", refused).await, Observation::ConnectionFailed);
-    assert_eq!(ask("tcp", answers).await, Observation::Connected);
-    assert_eq!(ask("tcp", refused).await, Observation::ConnectionFailed);
-    let garbled = ask("grpc", backend(b"hello\n").await).await;
-    assert_eq!(garbled, Observation::ConnectionFailed);
+#[test]
+fn an_upstream_of_the_same_name_goes_on_with_what_is_known_for_a_while() {
+    let clock = Arc::new(ManualClock::at(EPOCH));
+    let registry = Registry::new(clock.clone());
+    let (first, second) = (Uuid::new_v4(), Uuid::new_v4());
+    let down = |group: &Group| group.health(&[address(1)])[0].mark(false);
+    down(&registry.group(first, "u", &passive(1)));
+    registry.retain(|id| id != first);
+    clock.advance(Duration::from_secs(299));
+    assert!(!is_healthy(&registry.group(second, "u", &passive(2)), 1));
+    assert!(is_healthy(&registry.group(first, "v", &passive(1)), 1));
+    registry.retain(|_| false);
+    clock.advance(Duration::from_secs(301));
+    registry.retain(|_| false);
+    assert!(is_healthy(&registry.group(first, "u", &passive(1)), 1));
 }
 
 #[test]
-fn status_lines_are_read_with_care() {
-    assert_eq!(status_of(b"HTTP/1.1 200 OK\r\n"), Some(200));
-    assert_eq!(status_of(b"HTTP/1.0  503\r\n"), Some(503));
-    for line in [
-        &b"HTTP/ 200"[..],
-        b"HTTP/1.1 20",
-        b"HTTP/1.1 OK",
-        b"SSH-2.0",
-        b"",
-    ] {
-        assert_eq!(status_of(line), None);
-    }
+fn a_namesake_may_come_before_the_old_one_is_said_to_be_gone() {
+    let registry = registry();
+    let group = registry.group(Uuid::new_v4(), "u", &passive(1));
+    group.health(&[address(1)])[0].mark(false);
+    assert!(!is_healthy(
+        &registry.group(Uuid::new_v4(), "u", &passive(1)),
+        1
+    ));
 }
 
-mod probing {
-    use net::dns::{DnsSettings, Resolver};
-    use stdx::SystemClock;
-
-    use super::*;
-    use crate::Prober;
-
-    /// A backend whose status can be changed.
-    async fn moody(status: Arc<AtomicU16>) -> SocketAddr {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let mut request = [0; 1024];
-                let _ = stream.read(&mut request).await;
-                let answer = format!("HTTP/1.0 {} x\r\n\r\n", status.load(Ordering::Relaxed));
-                let _ = stream.write_all(answer.as_bytes()).await;
-            }
-        });
-        address
+#[test]
+fn the_latest_mark_counts_in_whatever_order_marks_arrive() {
+    let clock = Arc::new(ManualClock::at(EPOCH));
+    let node = || {
+        let registry = Registry::new(clock.clone());
+        let group = registry.group(Uuid::nil(), "u", &passive(1));
+        group.health(&[address(1)])[0].clone()
+    };
+    let (here, there) = (node(), node());
+    let marks = [here.mark(false), here.mark(true), here.mark(false)];
+    for mark in [marks[2], marks[0], marks[1], marks[2]] {
+        there.take_over(mark);
     }
+    assert!(!there.is_healthy());
+    assert!(!there.take_over(marks[2]), "it is not news");
+    // Who knows a mark gives later ones, whatever its own clock says.
+    let back = there.mark(true);
+    assert!(here.take_over(back) && here.is_healthy());
+}
 
-    #[tokio::test]
-    async fn the_prober_takes_an_address_out_and_brings_it_back() {
-        let status = Arc::new(AtomicU16::new(500));
-        let socket = moody(status.clone()).await;
-        let clock = Arc::new(SystemClock);
-        let field = Arc::new(json!({"active": {
-            "healthy": {"interval": 0.02, "successes": 2, "http_statuses": [200]},
-            "unhealthy": {"interval": 0.02, "http_failures": 2, "http_statuses": [500]},
-        }}));
-        let group = Registry::default().group(Uuid::new_v4(), &field);
-        let settings = DnsSettings::default();
-        let handle = tokio::runtime::Handle::current();
-        let prober = Prober {
-            group: group.clone(),
-            probe: Arc::new(Probe {
-                active: group.checks().active.clone(),
-                host_header: None,
-                tls: None,
-            }),
-            targets: vec![TargetName {
-                host: IpAddr::V4(Ipv4Addr::LOCALHOST).to_string().into(),
-                port: socket.port(),
-                weight: 100,
-            }],
-            name: "u".into(),
-            resolver: Resolver::new(settings, handle, clock.clone()).unwrap(),
-            clock,
-        };
-        let address = Address {
-            target: "127.0.0.1".into(),
-            ..address(socket.port())
-        };
-        let health = group.health(&[address])[0].clone();
-        tokio::spawn(prober.run());
-        let until = async |healthy: bool| {
-            while health.is_healthy() != healthy {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(60), until(false))
-            .await
-            .unwrap();
-        status.store(200, Ordering::Relaxed);
-        tokio::time::timeout(Duration::from_secs(60), until(true))
-            .await
-            .unwrap();
-    }
+#[test]
+fn a_mark_holds_until_traffic_contradicts_it() {
+    let (health, limits) = (fresh(), thresholds(1, 1));
+    let mark = health.mark(false);
+    assert_eq!(health.marked(), Some(mark));
+    assert!(see(&health, Observation::Status(200), &limits));
+    assert_eq!(health.marked(), None);
+    assert!(!health.take_over(mark), "an old mark changes nothing again");
+}
+
+#[test]
+fn an_address_that_recovers_or_joins_begins_slowly() {
+    const SLOW: Duration = Duration::from_secs(10);
+    let clock = Arc::new(ManualClock::at(EPOCH + Duration::from_secs(1)));
+    let registry = Registry::new(clock.clone());
+    let group = registry.group(Uuid::nil(), "u", &passive(1));
+    let old = group.health(&[address(1)])[0].clone();
+    assert_eq!(old.part(SLOW), 1.0, "the first addresses begin together");
+    let new = group.health(&[address(1), address(2)])[1].clone();
+    assert_eq!((old.part(SLOW), new.part(SLOW)), (1.0, 0.0));
+    clock.advance(Duration::from_secs(5));
+    assert_eq!(new.part(SLOW), 0.5);
+    old.mark(false);
+    old.mark(true);
+    clock.advance(Duration::from_secs(5));
+    assert_eq!((old.part(SLOW), new.part(SLOW)), (0.5, 1.0));
+    clock.advance(Duration::from_secs(5));
+    assert_eq!(old.part(SLOW), 1.0);
+}
+
+#[test]
+fn the_tries_of_all_workers_are_summed() {
+    let health = fresh();
+    health.tally(1).count(Observation::Status(200));
+    health.tally(2).count(Observation::Status(500));
+    health.tally(2).count(Observation::ConnectionFailed);
+    assert!(Arc::ptr_eq(&health.tally(2), &health.tally(2)));
+    assert_eq!(health.traffic(), [2, 1, 0, 0]);
+}
+
+#[tokio::test]
+async fn who_waits_for_a_place_gets_the_one_that_is_given_up() {
+    let (health, queue) = (fresh(), Arc::new(Queue::default()));
+    let place = Place::take(&health, &queue, 1).unwrap();
+    assert!(!health.has_room(1) && Place::take(&health, &queue, 1).is_none());
+    let waiting = queue.enter(1).unwrap();
+    assert!(queue.enter(1).is_none(), "the queue is full");
+    let room = waiting.room();
+    drop(place);
+    room.await;
+    assert!(health.has_room(1));
+    drop(waiting);
+    assert!(queue.is_empty());
 }

@@ -8,9 +8,9 @@ use admin::node::{AddressReport, BalancerReport, Health, TargetReport, WeightRep
 use async_trait::async_trait;
 use balancer::Address;
 use health::{AddressHealth, Group, Probe, Prober, Resolved, TargetName};
+use metrics::{Family, Page};
 use net::tls::{ClientTls, ClientTlsSettings};
 use net::{Alpn, ResolveError};
-use observe::metrics::{Kind, Page};
 use parking_lot::Mutex;
 use proxy::Shared;
 use proxy::settings::DataPlaneSettings;
@@ -120,7 +120,7 @@ impl HealthChecks {
 
     fn group(&self, upstream: &Upstream) -> Arc<Group> {
         let registry = self.data_plane.health();
-        registry.group(upstream.id, &upstream.healthchecks)
+        registry.group(upstream.id, &upstream.name, &upstream.healthchecks)
     }
 
     fn probe(
@@ -193,7 +193,7 @@ impl HealthChecks {
     }
 
     /// Writes the metric of targets; what is not resolved at the moment counts as an error of DNS.
-    pub fn write_metrics(&self, page: &mut Page) {
+    pub fn write_metrics(&self, page: &mut Page, family: &'static Family) {
         const STATES: [(&str, Option<Health>); 4] = [
             ("dns_error", None),
             ("healthchecks_off", Some(Health::Off)),
@@ -202,11 +202,6 @@ impl HealthChecks {
         ];
         let snapshot = self.data_plane.snapshot();
         let now = self.clock.monotonic();
-        let mut family = page.family(
-            "kong_upstream_target_health",
-            Kind::Gauge,
-            "Health status of targets of upstream. States = healthchecks_off|healthy|unhealthy|dns_error, value is 1 when state is populated.",
-        );
         for upstream in snapshot.upstreams() {
             let group = self.group(upstream);
             for target in names(upstream) {
@@ -228,14 +223,8 @@ impl HealthChecks {
                 }
                 for (address, health) in addresses {
                     for (state, of) in STATES {
-                        let labels = [
-                            ("upstream", &*upstream.name),
-                            ("target", &report.target),
-                            ("address", &address),
-                            ("state", state),
-                            ("subsystem", "http"),
-                        ];
-                        family.sample(&labels, f64::from(u8::from(of == health)));
+                        let labels = [&*upstream.name, &*report.target, &*address, state, "http"];
+                        page.sample(family, &labels, of == health);
                     }
                 }
             }
@@ -306,9 +295,8 @@ impl TargetHealth for HealthChecks {
         if addresses.is_empty() {
             return Err("target not found".to_owned());
         }
-        let now = self.clock.now();
         for health in group.health(&addresses) {
-            health.mark(healthy, now);
+            health.mark(healthy);
         }
         Ok(())
     }

@@ -8,14 +8,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use balancer::{Address, Balancer, Eligible, HashInput, Shape};
+use balancer::{Address, Balancer, Eligible, Shape};
 use health::{AddressHealth, Group, Observation, Resolved, TargetName};
-use http1::Known;
 use snapshot::Upstream;
 use uuid::Uuid;
 
 use crate::error::Error;
-use crate::exchange::Exchange;
 use crate::local::Local;
 
 /// How soon names that could not be resolved are tried again.
@@ -108,7 +106,7 @@ impl Lease {
             return;
         };
         let thresholds = &group.checks().passive;
-        if health.observe(observation, thresholds, TRAFFIC, || self.clock.now()) {
+        if health.observe(observation, thresholds, TRAFFIC) {
             tracing::warn!(
                 upstream = %self.upstream.name, target = %self.address.target, port = self.address.port,
                 healthy = health.is_healthy(), ?observation, "the health of a target changed"
@@ -222,7 +220,7 @@ impl Balancers {
         let group = worker
             .shared
             .health
-            .group(upstream.id, &upstream.healthchecks);
+            .group(upstream.id, &upstream.name, &upstream.healthchecks);
         let health = group.is_on().then(|| EntryHealth {
             addresses: group.health(&addresses),
             enough: Cell::new((u64::MAX, true)),
@@ -398,113 +396,5 @@ impl Names {
             }));
         }
         (addresses, expires)
-    }
-}
-
-impl Exchange {
-    /// What consistent hashing goes by: the policy's first input, else its fallback.
-    pub fn hash_key(&mut self, upstream: &Upstream) -> Vec<u8> {
-        for input in [&upstream.policy.on, &upstream.policy.fallback] {
-            if let Some(key) = self.hash_input(input) {
-                return key;
-            }
-        }
-        Vec::new()
-    }
-
-    fn hash_input(&mut self, input: &HashInput) -> Option<Vec<u8>> {
-        let headers = &self.head.headers;
-        match input {
-            HashInput::None => None,
-            HashInput::Consumer => {
-                let work = &self.plugged.as_ref()?.work;
-                let consumer = work.consumer.as_ref();
-                let consumer = consumer.map(|consumer| consumer.id.to_string());
-                let credential = || work.credential.as_ref().map(|one| one.id.to_string());
-                consumer.or_else(credential).map(String::into_bytes)
-            }
-            HashInput::Ip => self
-                .client
-                .map(|client| client.ip().to_string().into_bytes()),
-            HashInput::Path => Some(router::normalize_path(self.head.path()).into_owned()),
-            HashInput::Header(name) => {
-                let values: Vec<&[u8]> = headers.get_all(&**name).collect();
-                (!values.is_empty()).then(|| values.join(&b", "[..]))
-            }
-            HashInput::QueryArg(name) => {
-                let mut values = query_values(self.head.query().unwrap_or_default(), name);
-                values.sort();
-                (!values.is_empty()).then(|| values.join(",").into_bytes())
-            }
-            HashInput::UriCapture(name) => {
-                let captures = self.chosen.as_ref()?.captures.as_deref()?;
-                let value = name
-                    .parse()
-                    .ok()
-                    .and_then(|number| captures.number(number))
-                    .or_else(|| captures.name(name));
-                value.map(|value| value.as_bytes().to_vec())
-            }
-            HashInput::Cookie { name, path } => {
-                Some(match cookie(headers.get_all(&Known::Cookie), name) {
-                    Some(value) => value.to_vec(),
-                    None => {
-                        let value = self.worker.new_uuid().to_string();
-                        let line = format!("{name}={value}; Path={path}; Same-Site=Lax; HttpOnly");
-                        self.set_cookie.get_or_insert(line);
-                        value.into_bytes()
-                    }
-                })
-            }
-        }
-    }
-}
-
-/// The values of a query argument, decoded.
-fn query_values(query: &[u8], name: &str) -> Vec<String> {
-    let decode = |text: &[u8]| {
-        let plus: Vec<u8> = text
-            .iter()
-            .map(|byte| if *byte == b'+' { b' ' } else { *byte })
-            .collect();
-        percent_encoding::percent_decode(&plus)
-            .decode_utf8_lossy()
-            .into_owned()
-    };
-    let arguments = query
-        .split(|byte| *byte == b'&')
-        .filter(|argument| !argument.is_empty());
-    arguments
-        .filter_map(|argument| {
-            let mut parts = argument.splitn(2, |byte| *byte == b'=');
-            let key = decode(parts.next().unwrap_or_default());
-            (key == name).then(|| decode(parts.next().unwrap_or_default()))
-        })
-        .collect()
-}
-
-fn cookie<'a>(lines: impl Iterator<Item = &'a [u8]>, name: &str) -> Option<&'a [u8]> {
-    let mut pairs = lines
-        .flat_map(|line| line.split(|byte| *byte == b';'))
-        .map(<[u8]>::trim_ascii);
-    pairs.find_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn query_arguments_are_decoded_and_may_repeat() {
-        assert_eq!(query_values(b"a=1&b=%32+x&b&a=", "b"), ["2 x", ""]);
-        assert_eq!(query_values(b"", "b"), Vec::<String>::new());
-    }
-
-    #[test]
-    fn a_cookie_is_found_by_its_whole_name() {
-        let lines = [&b"ab=1; a=2"[..], b"b=3"];
-        assert_eq!(cookie(lines.into_iter(), "a"), Some(&b"2"[..]));
-        assert_eq!(cookie(lines.into_iter(), "b"), Some(&b"3"[..]));
-        assert_eq!(cookie(lines.into_iter(), "c"), None);
     }
 }

@@ -26,6 +26,7 @@ mod filtered;
 mod forward;
 mod forwarding;
 mod grpc;
+mod hash_key;
 mod http1_client;
 mod http2_client;
 mod latency;

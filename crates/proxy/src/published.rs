@@ -77,7 +77,7 @@ impl Shared {
             published: ArcSwap::from_pointee(published),
             retired: Mutex::default(),
             resolver,
-            health: Registry::default(),
+            health: Registry::new(clock.clone()),
             changed: Notify::new(),
             stats: Stats::default(),
             clock,
