@@ -46,6 +46,21 @@ impl Connections {
         }))
     }
 
+    /// Where sockets live.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.0.runtime
+    }
+
+    /// Opens a connection; called where sockets live.
+    pub(crate) async fn open(
+        &self,
+        to: &Destination,
+        tls: Option<&TlsOptions>,
+        timeout: Duration,
+    ) -> Result<Stream, NetworkError> {
+        self.0.open(to, tls, timeout).await
+    }
+
     /// Runs the future where sockets live, and gives back a future that any thread may wait for.
     fn run<T: Send + 'static>(
         &self,

@@ -1,6 +1,8 @@
-//! Small things that every crate may use: time as an argument, secrets that do not print, seeded randomness.
+//! Small things that every crate may use: time as an argument, secrets that do not print, seeded
+//! randomness, and the words for counters.
 
 mod clock;
+pub mod counting;
 mod moment;
 mod random;
 mod secret;

@@ -15,6 +15,7 @@ use store::Error;
 use crate::Shared;
 use crate::cell::{Cell, Micros};
 use crate::cluster_events::ByKong;
+use crate::counters::ForgetUsage;
 use crate::failure::Failure;
 use crate::line::Line;
 use crate::log::{self, Place, Trim};
@@ -165,7 +166,8 @@ impl Follower {
         let keep = shared.options.change_log;
         self.ask(shared, &Trim { keep }).await?;
         let now = shared.now();
-        self.ask(shared, &RemoveExpired { now }).await
+        self.ask(shared, &RemoveExpired { now }).await?;
+        self.ask(shared, &ForgetUsage).await
     }
 }
 

@@ -9,6 +9,7 @@ mod apply;
 mod bulk;
 mod cell;
 mod cluster_events;
+mod counters;
 mod digests;
 mod failure;
 mod feed;
@@ -34,8 +35,8 @@ use parking_lot::Mutex;
 use schema::{Record, Schema};
 use store::bulk::{Sink, Source};
 use store::{
-    Catalog, Changes, Digests, Error, Key, Mutation, Page, PageRequest, Peers, Store, TagRow,
-    Version,
+    Catalog, Changes, Counters, Digests, Error, Key, Mutation, Page, PageRequest, Peers, Store,
+    TagRow, Version,
 };
 use tokio::sync::{OnceCell, watch};
 use tokio::task::JoinHandle;
@@ -46,6 +47,7 @@ pub use migrations::Migrations;
 pub use options::{ClientCertificate, Identity, Options, Tls};
 
 use crate::cell::Micros;
+use crate::counters::CounterLine;
 use crate::failure::Failure;
 use crate::line::{Heard, Line};
 use crate::log::Place;
@@ -80,6 +82,7 @@ struct Shared {
     heard: Arc<Heard>,
     /// What other nodes told.
     words: words::Heard,
+    counters: CounterLine,
     /// The connection that listens, while it is there.
     line: Mutex<Option<Arc<Line>>>,
     /// Set once the database was found to have everything that this program needs.
@@ -109,6 +112,7 @@ impl PostgresStore {
             newest: announce,
             heard: Arc::default(),
             words: words::Heard::default(),
+            counters: CounterLine::default(),
             line: Mutex::default(),
             prepared: OnceCell::new(),
             places: Mutex::default(),
@@ -340,6 +344,10 @@ impl Store for PostgresStore {
             step: self.shared.options.timeout.saturating_mul(2),
         };
         self.shared.read(&read).await
+    }
+
+    fn counters(&self) -> Option<&dyn Counters> {
+        Some(self)
     }
 
     fn peers(&self) -> Option<&dyn Peers> {

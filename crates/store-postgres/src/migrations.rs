@@ -37,7 +37,7 @@ const TRIGGER: &str = "silverback_record_change";
 const OWN_TABLES: [&str; 2] = ["silverback_changes", "silverback_nodes"];
 
 /// Grows with every change of the own additions; a database carries the number that it has been brought to.
-const REVISION: i64 = 2;
+const REVISION: i64 = 3;
 
 /// Makes every reader of the change log start over.
 const START_OVER: &str = "
@@ -215,7 +215,7 @@ impl<'a> Migrations<'a> {
         let tables = present.join(", ");
         run(&transaction, &format!("DROP TABLE {tables} CASCADE")).await?;
         let functions = "DROP FUNCTION IF EXISTS sync_tags(), batch_delete_expired_rows(), \
-                         silverback_record_change() CASCADE";
+                         silverback_record_change(), silverback_take CASCADE";
         run(&transaction, functions).await?;
         transaction.commit().await.map_err(database_error)?;
         Ok(Outcome::Done)

@@ -9,6 +9,7 @@
 
 mod apply;
 mod bulk;
+mod counters;
 mod migrate;
 mod read;
 mod readers;
@@ -26,12 +27,15 @@ use rusqlite::{Connection, ErrorCode};
 use schema::{Record, Schema};
 use stdx::Clock;
 use store::bulk::{Sink, Source};
-use store::{Catalog, Changes, Error, Key, Mutation, Page, PageRequest, Store, TagRow, Version};
+use store::{
+    Catalog, Changes, Counters, Error, Key, Mutation, Page, PageRequest, Store, TagRow, Version,
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 pub use replica::Replica;
 
 use crate::apply::Tables;
+use crate::counters::CounterTables;
 use crate::readers::Readers;
 use crate::table::Table;
 use crate::writer::{Job, Task, Writer};
@@ -75,6 +79,7 @@ pub struct SqliteStore {
     writer: Option<JoinHandle<()>>,
     newest: watch::Receiver<Version>,
     readers: Readers,
+    counters: CounterTables,
 }
 
 impl SqliteStore {
@@ -102,6 +107,7 @@ impl SqliteStore {
             .map_err(|error| Error::Unavailable(format!("no thread for the writer: {error}")))?;
         Ok(Self {
             tables,
+            counters: CounterTables::new(path, Arc::clone(&options.clock)),
             clock: options.clock,
             jobs: Some(jobs),
             queue: Arc::new(Semaphore::new(QUEUE)),
@@ -233,6 +239,10 @@ impl Store for SqliteStore {
         source: &mut dyn Source,
     ) -> Result<Version, Error> {
         bulk::replace_all(self, schemas, source).await
+    }
+
+    fn counters(&self) -> Option<&dyn Counters> {
+        Some(self)
     }
 
     async fn ping(&self) -> Result<(), Error> {

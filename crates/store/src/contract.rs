@@ -11,6 +11,7 @@
 )]
 
 mod bulk;
+mod counters;
 mod digests;
 mod feed;
 mod pages;
@@ -62,6 +63,7 @@ pub async fn run(subject: &dyn Subject) {
     feed::cases(subject).await;
     digests::cases(subject).await;
     bulk::cases(subject).await;
+    counters::cases(subject).await;
 }
 
 /// The cases that only read what [`Subject::fill`] has put there.

@@ -8,6 +8,7 @@ pub mod bulk;
 pub mod catalog;
 #[cfg(feature = "contract")]
 pub mod contract;
+mod counters;
 pub mod digest;
 mod error;
 pub mod offset;
@@ -21,6 +22,7 @@ use schema::{Record, Schema};
 use uuid::Uuid;
 
 pub use catalog::Catalog;
+pub use counters::Counters;
 pub use digest::{Digest, Digests};
 pub use error::Error;
 pub use packed::Packed;
@@ -247,6 +249,11 @@ pub trait Store: Send + Sync {
 
     /// The register of the nodes that share the database; `None` for a store that one process has for itself.
     fn peers(&self) -> Option<&dyn Peers> {
+        None
+    }
+
+    /// The counters that rate limits keep in the database; `None` for a store that keeps none.
+    fn counters(&self) -> Option<&dyn Counters> {
         None
     }
 }

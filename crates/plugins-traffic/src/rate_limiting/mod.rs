@@ -1,5 +1,8 @@
 //! rate-limiting: Limits how many requests are let through in a time.
 
+mod handler;
+mod headers;
+
 use plugin_api::{BUNDLED_VERSION, Declaration, Phase, Phases, Plugin, fields};
 use schema::{Check, Field, Subschema};
 use serde_json::Value;
@@ -19,7 +22,7 @@ pub const DECLARATION: Declaration = Declaration {
 };
 
 /// The row of the table.
-pub const PLUGIN: Plugin = Plugin::declared(&DECLARATION);
+pub const PLUGIN: Plugin = Plugin::new(&DECLARATION, handler::build);
 
 fn schema() -> Subschema {
     schema_with(limits::policy(&["local", "cluster", "redis"]))
@@ -144,3 +147,6 @@ fn check_config(config: &Value) -> Result<(), String> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

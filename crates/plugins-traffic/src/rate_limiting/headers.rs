@@ -1,0 +1,65 @@
+//! Tells clients about their limits.
+
+use plugin_api::Exchange;
+
+use crate::counting::{Limit, Period, Verdict, text_of};
+
+/// One limit as its headers say it.
+pub(super) struct Shown {
+    limit: Limit,
+    /// The limit as text, which does not change.
+    text: Vec<u8>,
+}
+
+impl Shown {
+    pub(super) fn new(limit: Limit) -> Self {
+        Self {
+            limit,
+            text: text_of(limit.most),
+        }
+    }
+}
+
+/// Sets the headers of an answer.
+///
+/// Besides each window, the one that will be full first is told: that with the least left, and of several the longest.
+pub(super) fn set(exchange: &mut Exchange<'_>, shown: &[Shown], verdict: &Verdict, now: i64) {
+    let mut tightest: Option<(f64, &Shown)> = None;
+    for (shown, used) in shown.iter().zip(verdict.used) {
+        let left = shown.limit.most - used - if verdict.granted { 1.0 } else { 0.0 };
+        let left = left.max(0.0);
+        if tightest.is_none_or(|(least, _)| left <= least) {
+            tightest = Some((left, shown));
+        }
+        let (limit, remaining) = names(shown.limit.period);
+        exchange.set_answer_header(limit, shown.text.clone());
+        exchange.set_answer_header(remaining, text_of(left));
+    }
+    let Some((left, shown)) = tightest else {
+        return;
+    };
+    let reset = reset(shown.limit.period, now);
+    exchange.set_answer_header("RateLimit-Limit", shown.text.clone());
+    exchange.set_answer_header("RateLimit-Remaining", text_of(left));
+    exchange.set_answer_header("RateLimit-Reset", reset.clone());
+    if !verdict.granted {
+        exchange.set_answer_header("Retry-After", reset);
+    }
+}
+
+/// In how many seconds the window is over, at least one.
+fn reset(period: Period, now: i64) -> Vec<u8> {
+    let left = i64::from(period.length()) - (now - period.start(now));
+    left.max(1).to_string().into_bytes()
+}
+
+fn names(period: Period) -> (&'static str, &'static str) {
+    match period {
+        Period::Second => ("X-RateLimit-Limit-Second", "X-RateLimit-Remaining-Second"),
+        Period::Minute => ("X-RateLimit-Limit-Minute", "X-RateLimit-Remaining-Minute"),
+        Period::Hour => ("X-RateLimit-Limit-Hour", "X-RateLimit-Remaining-Hour"),
+        Period::Day => ("X-RateLimit-Limit-Day", "X-RateLimit-Remaining-Day"),
+        Period::Month => ("X-RateLimit-Limit-Month", "X-RateLimit-Remaining-Month"),
+        Period::Year => ("X-RateLimit-Limit-Year", "X-RateLimit-Remaining-Year"),
+    }
+}
