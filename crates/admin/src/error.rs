@@ -229,6 +229,7 @@ fn from_store(error: store::Error, message: String) -> Result<Failure, store::Er
         store::Error::NotFound
         | store::Error::Conflict
         | store::Error::Unavailable(_)
+        | store::Error::OutOfRange { .. }
         | store::Error::Database(_) => Err(error),
     }
 }

@@ -176,10 +176,9 @@ impl Table {
                 Content::Field(_) => cell::encode(value, ty),
                 Content::Expiry => Some(expiry(value, now)),
             };
-            cells.push(cell.ok_or_else(|| {
-                let (entity, field) = (self.schema.name, column.field);
-                Error::Database(format!("{entity}.{field} cannot hold {value}"))
-            })?);
+            cells.push(
+                cell.ok_or_else(|| Error::does_not_fit(self.schema.name, column.field, value))?,
+            );
         }
         if has_cache_key(self.schema) {
             cells.push(Cell::Text(cache_key(self.schema, record, workspace)));

@@ -179,10 +179,7 @@ impl Table {
                 .as_i64()
                 .map(|ttl| Cell::Integer(now.saturating_add(ttl))),
         };
-        cell.ok_or_else(|| {
-            let (table, field) = (self.schema.name, column.field);
-            Error::Database(format!("{table}.{field} cannot hold {value}"))
-        })
+        cell.ok_or_else(|| Error::does_not_fit(self.schema.name, column.field, value))
     }
 
     /// The row that [`Self::column_list`] selects, as a record; `now` is in Unix seconds.

@@ -41,6 +41,9 @@ pub enum Error {
     /// The page token is not one that a store gave.
     #[error("'{offset}' is not a valid offset: {reason}")]
     InvalidOffset { offset: String, reason: String },
+    /// A number that no column of the store can hold.
+    #[error("{value} is out of range for the field '{field}'")]
+    OutOfRange { field: String, value: Value },
     /// The store takes no writes; the text says which write was tried.
     #[error("{0}")]
     ReadOnly(String),
@@ -51,6 +54,19 @@ pub enum Error {
     Unavailable(String),
     #[error("the database failed: {0}")]
     Database(String),
+}
+
+impl Error {
+    /// For a value that the column of a field cannot hold: a number is too large, anything else has the wrong type.
+    pub fn does_not_fit(entity: &str, field: &str, value: &Value) -> Self {
+        if value.is_number() {
+            return Self::OutOfRange {
+                field: field.to_owned(),
+                value: value.clone(),
+            };
+        }
+        Self::Database(format!("{entity}.{field} cannot hold {value}"))
+    }
 }
 
 fn table_of_id(id: &str) -> String {

@@ -23,7 +23,19 @@ pub enum Error {
     #[error("{message}")]
     Unresolved { message: String, fields: Record },
     #[error(transparent)]
-    Store(#[from] crate::Error),
+    Store(crate::Error),
+}
+
+impl From<crate::Error> for Error {
+    fn from(error: crate::Error) -> Self {
+        match error {
+            // Declarations leave to the store how large a number may be.
+            crate::Error::OutOfRange { field, .. } => {
+                Self::Schema(Violations::of(&field, "value is out of range"))
+            }
+            error => Self::Store(error),
+        }
+    }
 }
 
 /// Validated access to a store.

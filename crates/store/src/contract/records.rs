@@ -27,6 +27,7 @@ pub(super) async fn cases(subject: &dyn Subject) {
     concurrent_writers_get_what_they_were_told(subject).await;
     records_expire(subject).await;
     truncate_removes_everything(subject).await;
+    refuses_numbers_that_no_column_holds(subject).await;
 }
 
 async fn reads_back_what_was_written(subject: &dyn Subject) {
@@ -291,4 +292,14 @@ async fn truncate_removes_everything(subject: &dyn Subject) {
     assert_eq!(page.records.len(), 1);
     let (tags, _) = case.store.tags(None, &request).await.unwrap();
     assert_eq!(tags, []);
+}
+
+async fn refuses_numbers_that_no_column_holds(subject: &dyn Subject) {
+    let case = Case::open(subject).await;
+    let written = record(json!({ "count": 1.5e23 }));
+    match case.insert(parents(), &written).await {
+        Err(Error::OutOfRange { field, .. }) => assert_eq!(field, "count"),
+        other => panic!("expected a number out of range, got {other:?}"),
+    }
+    assert_eq!(case.get(parents(), &written).await, None);
 }
