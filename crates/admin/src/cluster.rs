@@ -12,11 +12,11 @@ pub trait Cluster: Send + Sync {
     /// How this node stands.
     fn standing(&self) -> Standing;
 
-    /// All nodes that are known; while the database is away, that is this one.
+    /// All nodes that are known; while the database is away, those that were known before.
     ///
     /// # Errors
     /// `Database` if the register of nodes cannot be read.
-    async fn nodes(&self) -> Result<Vec<ClusterNode>, store::Error>;
+    async fn nodes(&self) -> Result<Listing, store::Error>;
 
     /// Waits until all live nodes serve a version; returns those that do not when the time is over.
     ///
@@ -60,6 +60,14 @@ pub enum Database {
         since: SystemTime,
         reason: String,
     },
+}
+
+/// The nodes of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Listing {
+    pub nodes: Vec<ClusterNode>,
+    /// Since when what it says of other nodes may be out of date, because the database is away.
+    pub stale_since: Option<SystemTime>,
 }
 
 /// One node of a cluster.

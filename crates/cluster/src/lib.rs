@@ -26,7 +26,7 @@ mod timing;
 mod words;
 
 pub use failover::{FailoverStore, LocalStore, observe_staleness};
-pub use members::{Member, NodeRow};
+pub use members::{Member, NodeRow, Roster};
 pub use node::{Cluster, First, Parts};
 pub use publish::Publish;
 pub use status::{Contact, Counters, Status};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 use stdx::Clock;
@@ -27,6 +27,8 @@ struct Known {
     is_failing: bool,
     /// When the store answered last; before the first answer, when this process started.
     answered_at: SystemTime,
+    /// When the last outage began and ended.
+    outage: Option<(SystemTime, SystemTime)>,
 }
 
 impl Link {
@@ -38,6 +40,7 @@ impl Link {
                 contact: Contact::Never,
                 is_failing: false,
                 answered_at,
+                outage: None,
             }),
             is_copy_current: AtomicBool::new(false),
             prod: Notify::new(),
@@ -48,6 +51,9 @@ impl Link {
     pub(crate) fn answered(&self) {
         let now = self.clock.now();
         let mut known = self.known.lock();
+        if let Contact::Down { since, .. } = known.contact {
+            known.outage = Some((since, now));
+        }
         known.contact = Contact::Up;
         known.is_failing = false;
         known.answered_at = now;
@@ -80,6 +86,20 @@ impl Link {
         self.known.lock().answered_at
     }
 
+    /// How much older than usual the report of a node that lives may be, for nobody could report during an outage;
+    /// `settling` is how long after its end all of them have reported again.
+    pub(crate) fn leniency(&self, settling: Duration) -> Duration {
+        let Some((began, ended)) = self.known.lock().outage else {
+            return Duration::ZERO;
+        };
+        let now = self.clock.now();
+        let since = |moment| now.duration_since(moment).unwrap_or_default();
+        match since(ended) < settling {
+            true => since(began),
+            false => Duration::ZERO,
+        }
+    }
+
     /// Tells whether the replica has everything that is served.
     pub(crate) fn set_copy_current(&self, is_current: bool) {
         self.is_copy_current.store(is_current, Ordering::Release);
@@ -100,3 +120,6 @@ impl Link {
         self.prod.notified().await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use stdx::SeededRandom;
+use parking_lot::Mutex;
+use stdx::{Clock, SeededRandom};
 use store::{Error, Peer, Peers, Store, Version};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -43,8 +44,18 @@ pub struct NodeRow {
     pub lag: u64,
 }
 
+/// What the register said when it could be read last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Roster {
+    pub rows: Vec<NodeRow>,
+    /// When that was.
+    pub read_at: SystemTime,
+}
+
 /// The register, and what this node waits for and answers with.
 pub(crate) struct Members {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) roster: Arc<Mutex<Option<Roster>>>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) link: Arc<Link>,
     pub(crate) applied: watch::Receiver<Version>,
@@ -72,9 +83,9 @@ impl Members {
             self.judge(reported);
             if !is_called {
                 heartbeat = Instant::now() + spread(&mut random, self.timing.heartbeat);
-                // Any node may, and a few do.
-                if random.below(64) == 0 {
-                    self.forget_the_dead(peers).await;
+                // Now and then, so that many nodes do not read many rows all the time.
+                if self.roster.lock().is_none() || random.below(16) == 0 {
+                    self.read_roster(peers, random.below(4) == 0).await;
                 }
             }
         }
@@ -119,10 +130,18 @@ impl Members {
         }
     }
 
-    async fn forget_the_dead(&self, peers: &dyn Peers) {
-        let Ok((rows, now)) = peers.list().await else {
+    /// Reads who is there, for when nobody can be asked, and removes the rows of the dead if it is told to.
+    async fn read_roster(&self, peers: &dyn Peers, forgets: bool) {
+        let Ok((rows, now)) = self.rows(peers).await else {
             return;
         };
+        if forgets {
+            let rows = rows.into_iter().map(|row| row.peer).collect();
+            self.forget_the_dead(peers, rows, now).await;
+        }
+    }
+
+    async fn forget_the_dead(&self, peers: &dyn Peers, rows: Vec<Peer>, now: SystemTime) {
         let is_old = |peer: &&Peer| age(peer, now) > self.timing.forget;
         for peer in rows.iter().filter(is_old).take(FORGOTTEN_AT_ONCE) {
             if let Err(error) = peers.forget(peer.id).await {
@@ -137,14 +156,30 @@ impl Members {
         let Some(peers) = self.store.peers() else {
             return Ok(Vec::new());
         };
+        Ok(self.rows(peers).await?.0)
+    }
+
+    /// Every node, remembered for later, and the database's time.
+    async fn rows(&self, peers: &dyn Peers) -> Result<(Vec<NodeRow>, SystemTime), Error> {
         let newest = self.store.version().await?;
         let (rows, now) = peers.list().await?;
         let row = |peer: Peer| NodeRow {
-            alive: age(&peer, now) <= self.timing.alive,
+            alive: self.is_alive(&peer, now),
             lag: newest.0.saturating_sub(peer.applied.0),
             peer,
         };
-        Ok(rows.into_iter().map(row).collect())
+        let rows: Vec<_> = rows.into_iter().map(row).collect();
+        *self.roster.lock() = Some(Roster {
+            rows: rows.clone(),
+            read_at: self.clock.now(),
+        });
+        Ok((rows, now))
+    }
+
+    /// Whether a node has reported lately, or could not because nobody could.
+    fn is_alive(&self, peer: &Peer, now: SystemTime) -> bool {
+        let alive = self.timing.alive;
+        age(peer, now) <= alive + self.link.leniency(alive)
     }
 
     /// Waits until every live node has applied a version; answers with those that have not when the time is over.
@@ -166,8 +201,7 @@ impl Members {
                 true => *self.applied.borrow() >= version,
                 false => peer.applied >= version,
             };
-            let is_alive = |peer: &Peer| age(peer, now) <= self.timing.alive;
-            let behind = |peer: &Peer| is_alive(peer) && !has_applied(peer);
+            let behind = |peer: &Peer| self.is_alive(peer, now) && !has_applied(peer);
             let laggards: Vec<_> = rows.into_iter().filter(|peer| behind(peer)).collect();
             if laggards.is_empty() || Instant::now() >= ends {
                 return Ok(laggards);

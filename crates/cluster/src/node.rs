@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::failover::{FailoverStore, LocalStore};
 use crate::follower::{Follower, Signals, Tools};
 use crate::link::Link;
-use crate::members::{Member, Members, NodeRow};
+use crate::members::{Member, Members, NodeRow, Roster};
 use crate::status::{Contact, Status};
 use crate::timing::Timing;
 use crate::{Error, Publish, Words};
@@ -53,6 +53,8 @@ pub struct Cluster {
     /// With the replica before it.
     local: Arc<dyn Store>,
     link: Arc<Link>,
+    clock: Arc<dyn Clock>,
+    roster: Arc<Mutex<Option<Roster>>>,
     timing: Timing,
     first: First,
     status: watch::Receiver<Status>,
@@ -107,7 +109,7 @@ impl Cluster {
             replica,
             catalog,
             publish,
-            clock,
+            clock: Arc::clone(&clock),
             link: Arc::clone(&link),
         };
         let signals = Signals {
@@ -123,6 +125,8 @@ impl Cluster {
             readable,
             local,
             link,
+            clock,
+            roster: Arc::default(),
             timing,
             first,
             status,
@@ -189,6 +193,11 @@ impl Cluster {
         self.members().list().await
     }
 
+    /// What the register said when it was read last, by this node for whatever reason; it is read from time to time.
+    pub fn roster(&self) -> Option<Roster> {
+        self.roster.lock().clone()
+    }
+
     /// Waits until all live nodes have applied a version, for at most `limit`; answers with those that have not.
     ///
     /// # Errors
@@ -224,6 +233,8 @@ impl Cluster {
 
     fn members(&self) -> Members {
         Members {
+            clock: Arc::clone(&self.clock),
+            roster: Arc::clone(&self.roster),
             store: Arc::clone(&self.store),
             link: Arc::clone(&self.link),
             applied: self.applied.clone(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use admin::NodeInfo as _;
-use admin::cluster::{Cluster, ClusterNode, Database, Standing};
+use admin::cluster::{Cluster, ClusterNode, Database, Listing, Standing};
 use async_trait::async_trait;
 use cluster::{Contact, Member, Status};
 use parking_lot::Mutex;
@@ -103,34 +103,37 @@ impl Cluster for Membership {
         }
     }
 
-    async fn nodes(&self) -> Result<Vec<ClusterNode>, store::Error> {
-        if !matches!(self.cluster.status().contact, Contact::Up) {
-            return Ok(vec![self.own()]);
-        }
-        let rows = match self.cluster.nodes().await {
-            Ok(rows) => rows,
-            Err(store::Error::Unavailable(_)) => Vec::new(),
+    async fn nodes(&self) -> Result<Listing, store::Error> {
+        let is_up = matches!(self.cluster.status().contact, Contact::Up);
+        let rows = match is_up {
+            true => self.cluster.nodes().await,
+            false => Err(store::Error::Unavailable(String::new())),
+        };
+        let (rows, stale_since) = match rows {
+            Ok(rows) => (rows, None),
+            Err(store::Error::Unavailable(_)) => match self.cluster.roster() {
+                Some(roster) => (roster.rows, Some(roster.read_at)),
+                None => (Vec::new(), Some(self.started_at)),
+            },
             Err(error) => return Err(error),
         };
-        if rows.is_empty() {
-            return Ok(vec![self.own()]);
+        // What this node reported last is older than what it knows.
+        let own = self.own();
+        let mut nodes: Vec<_> = rows
+            .into_iter()
+            .map(|row| match row.peer.id == own.id {
+                true => own.clone(),
+                false => ClusterNode {
+                    alive: row.alive,
+                    lag: row.lag,
+                    ..of_peer(row.peer)
+                },
+            })
+            .collect();
+        if nodes.iter().all(|node| node.id != own.id) {
+            nodes.push(own);
         }
-        let status = self.cluster.status();
-        let own = self.process.id();
-        let nodes = rows.into_iter().map(|row| {
-            let mut node = ClusterNode {
-                alive: row.alive,
-                lag: row.lag,
-                ..of_peer(row.peer)
-            };
-            if node.id == own {
-                // What this node reported last is older than what it knows.
-                node.applied = status.applied.unwrap_or_default();
-                node.lag = lag(&status);
-            }
-            node
-        });
-        Ok(nodes.collect())
+        Ok(Listing { nodes, stale_since })
     }
 
     async fn wait(

@@ -15,13 +15,15 @@ pub async fn show(call: Call<'_>) -> Result<Response, Error> {
     let cluster = call.state.cluster.as_ref();
     let own = call.state.node.id();
     let standing = cluster.standing();
-    let nodes = cluster
+    let listing = cluster
         .nodes()
         .await
         .map_err(store::repository::Error::from)?;
-    let nodes: Vec<Value> = nodes.iter().map(|node| row(node, node.id == own)).collect();
+    let nodes = listing.nodes.iter();
+    let nodes: Vec<Value> = nodes.map(|node| row(node, node.id == own)).collect();
     let mut body = Map::new();
     body.insert("data".to_owned(), nodes.into());
+    body.insert("stale_since".to_owned(), time(listing.stale_since));
     body.insert("node_id".to_owned(), own.to_string().into());
     body.insert("newest_version".to_owned(), version(standing.newest));
     body.insert("applied_version".to_owned(), version(standing.applied));

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
 use admin::Cluster;
-use admin::cluster::{ClusterNode, Database, Standing};
+use admin::cluster::{ClusterNode, Database, Listing, Standing};
 use async_trait::async_trait;
 use axum::body::Body;
 use serde_json::json;
@@ -29,8 +29,11 @@ impl Cluster for TestCluster {
         self.standing.lock().unwrap().clone()
     }
 
-    async fn nodes(&self) -> Result<Vec<ClusterNode>, store::Error> {
-        Ok(vec![node(1, "gateway-1", 0), node(2, "gateway-2", 3)])
+    async fn nodes(&self) -> Result<Listing, store::Error> {
+        Ok(Listing {
+            nodes: vec![node(1, "gateway-1", 0), node(2, "gateway-2", 3)],
+            stale_since: Some(SystemTime::UNIX_EPOCH),
+        })
     }
 
     async fn wait(
@@ -95,6 +98,7 @@ async fn all_nodes_are_shown_with_what_they_lack() {
     let shown = api.call("GET /cluster", None).await.expect(200);
     assert_eq!(shown["node_id"], json!(Uuid::from_u128(1).to_string()));
     assert_eq!(shown["newest_version"], json!(40));
+    assert_eq!(shown["stale_since"], json!("1970-01-01T00:00:00Z"));
     assert_eq!(
         shown["database"],
         json!({

@@ -107,3 +107,23 @@ async fn a_dead_node_is_waited_for_by_nobody() {
     assert!(!dead.alive);
     assert!(dead.lag > 0);
 }
+
+#[tokio::test]
+async fn who_is_there_is_remembered_without_being_asked() {
+    let shared = Shared::new();
+    shared.write("things", 1, "one").await;
+    let node = Node::start_with(&shared, None, QUICK).await;
+    assert_eq!(node.cluster.roster(), None);
+    node.cluster.join(member(1));
+    eventually("it is remembered", async || {
+        let roster = node.cluster.roster();
+        roster.is_some_and(|roster| roster.rows.iter().any(|row| row.peer.id == id(1)))
+    })
+    .await;
+    shared.set_down(true);
+    eventually("it is known to be away", async || {
+        node.cluster.nodes().await.is_err()
+    })
+    .await;
+    assert!(node.cluster.roster().is_some());
+}
