@@ -33,6 +33,10 @@ impl Work for ReadDigests<'_> {
         u32::MAX
     }
 
+    fn is_rare(&self) -> bool {
+        true
+    }
+
     async fn run(&self, client: &mut ClientWrapper) -> Result<Self::Output, Failure> {
         let begun = client
             .build_transaction()

@@ -29,6 +29,11 @@ pub(crate) trait Work: Sync {
         1
     }
 
+    /// Whether it is done so rarely, and by nodes with nothing else to do, that its connection is not worth keeping.
+    fn is_rare(&self) -> bool {
+        false
+    }
+
     async fn run(&self, client: &mut ClientWrapper) -> Result<Self::Output, Failure>;
 }
 
@@ -100,7 +105,12 @@ impl Pool {
         loop {
             let mut client = self.connection().await?;
             let failure = match tokio::time::timeout(limit, work.run(&mut client)).await {
-                Ok(Ok(output)) => return Ok(output),
+                Ok(Ok(output)) => {
+                    if work.is_rare() {
+                        discard(client);
+                    }
+                    return Ok(output);
+                }
                 Ok(Err(failure)) => failure,
                 Err(_) => Failure::Broken(too_slow()),
             };

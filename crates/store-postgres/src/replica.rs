@@ -74,6 +74,10 @@ impl<W: Work> Work for IfCurrent<'_, W> {
         self.work.length()
     }
 
+    fn is_rare(&self) -> bool {
+        self.work.is_rare()
+    }
+
     async fn run(&self, client: &mut ClientWrapper) -> Result<Self::Output, Failure> {
         if Query::run(&log::Newest, client).await? < self.known {
             return Ok(None);

@@ -139,6 +139,28 @@ async fn a_pool_has_a_bound_and_an_idle_node_one_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_comparison_leaves_no_connection_behind() {
+    let (server, name) = server().await;
+    let store = open(server.options(&name));
+    store.version().await.unwrap();
+    let catalog = catalog();
+    let schemas: Vec<&schema::Schema> = catalog
+        .parents_first()
+        .map(|schema| -> &_ { schema })
+        .collect();
+    for _ in 0..3 {
+        store.digests(&schemas).await.unwrap();
+    }
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    // The server needs a moment to notice; the pool would keep it for a minute.
+    while sessions(&server, &name, "true").await > 1 {
+        let late = tokio::time::Instant::now() > deadline;
+        assert!(!late, "the connection stays");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_statement_that_takes_too_long_is_an_outage() {
     let (server, name) = server().await;
     let store = open(Options {
