@@ -16,15 +16,14 @@ use uuid::Uuid;
 use crate::kong::{database_of_kong, rows};
 use crate::server::Server;
 
+const REQUESTS: &str = include_str!("../data/kong-3.9-requests.json");
+
 /// When the recorded rows were made.
 const MADE: Duration = Duration::from_secs(1_795_380_670);
 
 const ALICE: &str = "5338d6fd-21ab-423e-b000-d90b22f278b3";
 const SVC1: &str = "157650e2-93f7-40fc-b211-5dc2109e202f";
-const SVC2: &str = "985afd46-c872-47ae-89cd-3448d860f5bb";
 const R1: &str = "329de7b7-933f-41a6-8129-960fb304f1d0";
-const WITHOUT_SERVICE: &str = "44841845-e580-48aa-8962-75fa16a07d51";
-const UP1: &str = "a0e7a97d-deaa-4642-9f55-3ef6a1aa27af";
 
 fn declared() -> &'static entities::Catalog {
     plugins::catalog(RouterFlavor::default())
@@ -47,210 +46,19 @@ impl Subschemas for Declared {
     }
 }
 
-fn to(id: &str) -> Value {
-    json!({ "id": id })
+/// A request that makes one of the recorded rows.
+#[derive(serde::Deserialize)]
+struct Request {
+    entity: String,
+    id: String,
+    /// Milliseconds after the first of them.
+    after: u64,
+    body: Value,
 }
 
-/// Requests that make the recorded rows: entity, id, milliseconds after the first of them, and body.
-fn requests() -> Vec<(&'static str, &'static str, u64, Value)> {
-    vec![
-        (
-            "consumers",
-            ALICE,
-            0,
-            json!({"username": "alice", "custom_id": "a-1", "tags": ["t1"]}),
-        ),
-        (
-            "consumers",
-            "025d89ad-2cf2-49e3-a363-31bd8b88d69d",
-            0,
-            json!({"username": "bob"}),
-        ),
-        (
-            "services",
-            SVC1,
-            0,
-            json!({
-                "name": "svc1", "host": "up1", "path": "/base", "retries": 3, "connect_timeout": 5000,
-                "write_timeout": 7000, "read_timeout": 6000, "tags": ["t1", "t2"],
-            }),
-        ),
-        (
-            "services",
-            SVC2,
-            0,
-            json!({"name": "svc2", "url": "http://127.0.0.1:19999"}),
-        ),
-        (
-            "routes",
-            R1,
-            0,
-            json!({
-                "name": "r1", "service": to(SVC1), "methods": ["GET", "POST"], "hosts": ["a.test", "*.b.test"],
-                "paths": ["/one", "~/re/\\d+$"], "headers": {"x-ver": ["1", "2"]}, "regex_priority": 5,
-                "preserve_host": true, "https_redirect_status_code": 301, "path_handling": "v1",
-                "request_buffering": false, "tags": ["t1"],
-            }),
-        ),
-        (
-            "routes",
-            "2a472fc4-aaa0-4744-8115-12cc504c1115",
-            0,
-            json!({"name": "r2", "service": {"name": "svc2"}, "paths": ["/"]}),
-        ),
-        (
-            "routes",
-            WITHOUT_SERVICE,
-            0,
-            json!({"name": "r-noservice", "paths": ["/ns"]}),
-        ),
-        (
-            "targets",
-            "64012fb6-5792-40f0-b358-9dc0b84c044c",
-            116,
-            json!({"upstream": to(UP1), "target": "127.0.0.1:19999", "tags": ["t1"]}),
-        ),
-        (
-            "targets",
-            "0997c379-421e-422d-97ea-b07aada99eb9",
-            124,
-            json!({"upstream": to(UP1), "target": "127.0.0.1:19997", "weight": 0}),
-        ),
-        (
-            "plugins",
-            "4baa1b8e-ad8d-47c6-a00f-de04c0bcc8ba",
-            0,
-            json!({
-                "name": "prometheus",
-                "config": {
-                    "per_consumer": true, "status_code_metrics": true, "latency_metrics": true,
-                    "bandwidth_metrics": true, "upstream_health_metrics": true,
-                },
-            }),
-        ),
-        (
-            "plugins",
-            "570d35f3-20a3-44ff-a838-514703c57a1a",
-            0,
-            json!({
-                "name": "rate-limiting", "service": to(SVC2), "tags": ["t1"],
-                "config": {"minute": 1000, "policy": "cluster"},
-            }),
-        ),
-        (
-            "plugins",
-            "7f1fcf6d-4e6f-4536-bd50-fb80fdc9c7a0",
-            0,
-            json!({
-                "name": "response-ratelimiting", "service": to(SVC2),
-                "config": {"limits": {"video": {"minute": 100}}, "policy": "cluster"},
-            }),
-        ),
-        (
-            "plugins",
-            "17d13c7d-d621-4039-a941-ba88d04c48b9",
-            0,
-            json!({"name": "cors", "service": to(SVC2)}),
-        ),
-        (
-            "plugins",
-            "ea4b1b0f-64d7-46b4-947d-d24120d551a2",
-            0,
-            json!({
-                "name": "key-auth", "route": to(R1), "instance_name": "ka-r1", "protocols": ["http", "https"],
-            }),
-        ),
-        (
-            "plugins",
-            "dc6b6e3b-2eae-427a-87b5-29e8df79dd6f",
-            0,
-            json!({
-                "name": "request-termination", "consumer": to(ALICE), "enabled": false,
-                "config": {"status_code": 418, "message": "teapot"},
-            }),
-        ),
-        (
-            "plugins",
-            "36cca62a-45c9-4d8f-8a7f-874358725866",
-            0,
-            json!({
-                "name": "oauth2", "service": to(SVC1),
-                "config": {
-                    "scopes": ["email"], "mandatory_scope": true, "provision_key": "pk1",
-                    "enable_authorization_code": true, "enable_client_credentials": true,
-                },
-            }),
-        ),
-        (
-            "plugins",
-            "d788448c-b5af-492f-9244-a20a5c57f959",
-            0,
-            json!({"name": "correlation-id"}),
-        ),
-        (
-            "plugins",
-            "7666441b-be32-4436-851a-870c5f36c5ab",
-            0,
-            json!({
-                "name": "session", "route": to(WITHOUT_SERVICE),
-                "config": {"secret": "abc", "storage": "kong"},
-            }),
-        ),
-        (
-            "acls",
-            "f2584ec4-e967-47a5-b8bc-8e8ddba32b03",
-            0,
-            json!({"consumer": to(ALICE), "group": "admins", "tags": ["t1"]}),
-        ),
-        (
-            "keyauth_credentials",
-            "fe84f52a-28b9-45fc-8193-a6290398b358",
-            0,
-            json!({"consumer": to(ALICE), "key": "alice-key", "tags": ["t1"]}),
-        ),
-        (
-            "keyauth_credentials",
-            "d0bc931f-81a2-43fc-a6aa-ec2c304bb184",
-            0,
-            json!({"consumer": to(ALICE), "key": "alice-key-ttl", "ttl": 3600}),
-        ),
-        (
-            "hmacauth_credentials",
-            "a95997ab-a1a8-46b8-a316-f7eb1b309871",
-            0,
-            json!({"consumer": to(ALICE), "username": "alice", "secret": "hs1", "tags": ["t1"]}),
-        ),
-        (
-            "jwt_secrets",
-            "0646a19b-8fc3-421d-b9b1-49d303f34261",
-            0,
-            json!({"consumer": to(ALICE), "key": "jk1", "secret": "js1", "tags": ["t1"]}),
-        ),
-        (
-            "oauth2_credentials",
-            "740d0523-5a56-405c-a6fa-0f5336fb8d5d",
-            0,
-            json!({
-                "consumer": to(ALICE), "name": "app1", "client_id": "cid1", "client_secret": "csecret1",
-                "redirect_uris": ["http://a.test/cb"], "tags": ["t1"],
-            }),
-        ),
-        (
-            "key_sets",
-            "ab6f16d8-e1b6-444d-80f0-a381c7bf96ac",
-            0,
-            json!({"name": "ks1", "tags": ["t1"]}),
-        ),
-        (
-            "vaults",
-            "4a34cc9f-1acf-4af7-a7dc-6e2b7dffd4ac",
-            0,
-            json!({
-                "prefix": "my-env", "name": "env", "description": "env vault",
-                "config": {"prefix": "MYSEC_"}, "tags": ["t1"],
-            }),
-        ),
-    ]
+/// What was asked of Kong when it wrote the recorded rows.
+fn requests() -> Vec<Request> {
+    serde_json::from_str(REQUESTS).unwrap()
 }
 
 /// What users do, on a database.
@@ -328,16 +136,23 @@ async fn requests_write_the_rows_that_kong_writes() {
     let new = server.client(&new).await;
     let mut different = BTreeMap::new();
     let mut requests = requests();
-    requests.sort_by_key(|(_, _, after, _)| *after);
+    requests.sort_by_key(|request| request.after);
     let mut passed = 0;
-    for (entity, id, after, body) in requests {
+    for request in requests {
+        let Request {
+            entity,
+            id,
+            after,
+            body,
+        } = request;
         node.clock.advance(Duration::from_millis(after - passed));
         passed = after;
-        node.put(entity, id, body).await;
-        let table = declared().get(entity).unwrap().table;
+        node.put(&entity, &id, body).await;
+        let table = declared().get(&entity).unwrap().table;
         let (made, expected) = (rows(&new, table).await, rows(&old, table).await);
-        if made[id] != expected[id] {
-            different.insert((entity, id), (made[id].clone(), expected[id].clone()));
+        if made[&id] != expected[&id] {
+            let rows = (made[&id].clone(), expected[&id].clone());
+            different.insert((entity, id), rows);
         }
     }
     assert!(different.is_empty(), "{different:#?}");

@@ -13,6 +13,7 @@ mod fresh_configuration;
 mod health;
 mod hostile_clients;
 mod hostile_http2;
+mod kong_database;
 mod logs;
 mod memory;
 mod refusal;
