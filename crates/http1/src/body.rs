@@ -117,6 +117,23 @@ impl BodyDecoder {
         Ok(decoded)
     }
 
+    /// Takes note of `len` bytes of payload that the caller had in another way than from the input: a part of what
+    /// [`BodyDecoder::remaining`] says, which must not be zero or unknown.
+    pub fn pass(&mut self, len: u64) -> Result<(), Error> {
+        let State::Length(left) = &mut self.state else {
+            return Err(Error::LengthMismatch);
+        };
+        *left = left.checked_sub(len).ok_or(Error::LengthMismatch)?;
+        if *left == 0 {
+            self.state = State::Done;
+        }
+        self.received += len;
+        if self.received > self.limit {
+            return Err(Error::BodyTooLarge);
+        }
+        Ok(())
+    }
+
     /// Moves all payload of `input` to the end of `out`; tells whether the body is complete.
     ///
     /// What belongs to the next message stays in `input`.

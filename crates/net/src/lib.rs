@@ -14,6 +14,7 @@ pub mod dns;
 mod error;
 pub mod h2;
 pub mod listen;
+mod pipe;
 pub mod pool;
 pub mod proxy_protocol;
 mod stream;
@@ -22,4 +23,5 @@ mod test_support;
 pub mod tls;
 
 pub use error::{ConnectError, ConnectFailure, Error, HandshakeError, ResolveError, Result};
+pub use pipe::Pipe;
 pub use stream::{Address, Alpn, Stream, TlsInfo, TlsVersion};

@@ -274,6 +274,22 @@ impl Stream {
         self.socket().set_nodelay(on)
     }
 
+    /// The socket of a connection without TLS.
+    pub(crate) fn bare_socket(&self) -> Option<&Socket> {
+        match &self.io {
+            Io::Plain(socket) => Some(socket),
+            Io::Server(_) | Io::Client(_) => None,
+        }
+    }
+
+    /// As [`Stream::bare_socket`], to be written to.
+    pub(crate) fn bare_socket_mut(&mut self) -> Option<&mut Socket> {
+        match &mut self.io {
+            Io::Plain(socket) => Some(socket),
+            Io::Server(_) | Io::Client(_) => None,
+        }
+    }
+
     fn socket(&self) -> &Socket {
         match &self.io {
             Io::Plain(socket) => socket,

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use http1::{Connection, Framing, Known, RequestHead, Version};
-use plugin_api::{Phase, Source};
+use plugin_api::{Phase, Source, Try};
 
 use crate::access_log::Entry;
 use crate::client::Client;
@@ -66,6 +66,8 @@ pub(crate) struct Exchange {
     pub sent_bytes: u64,
     /// The status that the upstream gave.
     pub upstream_status: Option<u16>,
+    /// The attempts to reach it, if somebody logs them.
+    pub tries: Vec<Try>,
     /// Whether the client's connection can go on.
     pub keep_alive: bool,
     /// A cookie for the client, by which the balancer knows it again.
@@ -131,6 +133,7 @@ impl Exchange {
             body_bytes: 0,
             sent_bytes: 0,
             upstream_status: None,
+            tries: Vec::new(),
             set_cookie: None,
             unbuffered: false,
             source: Source::Service,
@@ -185,7 +188,7 @@ impl Exchange {
         response_head::edit(self, &mut answer.head)?;
         match client {
             Client::Http1(client) => {
-                let mut relay = response_body::Relay::begin(self, answer)?;
+                let mut relay = response_body::Relay::begin(self, client, answer)?;
                 relay.run(self, client, service.read_timeout).await?;
                 relay.finish(&self.worker);
                 Ok(())

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use crate::access_log::Batch;
 use crate::balancing::Balancers;
+use crate::bypass::Pipes;
 use crate::deadline::Deadlines;
 use crate::error::Error;
 use crate::grpc::Connections;
@@ -75,6 +76,7 @@ pub(crate) struct Local {
     pub moment: Moment,
     pub log: Batch,
     pub buffers: BufferPool,
+    pub pipes: Rc<Pipes>,
     pub pool: Pool<Box<Connection>>,
     pub grpc: Connections,
     pub connector: Connector,
@@ -103,6 +105,7 @@ impl Local {
             moment: Moment::new(clock.clone()),
             log: Batch::default(),
             buffers: BufferPool::default(),
+            pipes: Rc::default(),
             pool: Pool::new(pool_settings(&current.settings.upstream_keepalive)),
             grpc: Connections::default(),
             connector: Connector,
@@ -204,6 +207,7 @@ impl Local {
         let now = self.clock.monotonic();
         let published = self.published();
         self.pool.sweep(now);
+        self.stats.upstream_idle.set(self.pool.len());
         self.grpc
             .sweep(now, published.settings.upstream_keepalive.idle_timeout);
         self.balancers

@@ -10,16 +10,22 @@ use net::Stream;
 use net::connect::Target;
 use net::pool::{Pooled, Reusable};
 
+use crate::bypass::Pipes;
 use crate::error::Error;
 use crate::local::Local;
 use crate::upload::closed;
-use crate::wire;
+use crate::wire::{self, Outgoing};
+
+/// The most that is moved into a pipe at once; it takes less if its pages are full.
+const MOST_SPLICED: usize = 1 << 20;
 
 /// An open connection and what belongs to it from one exchange to the next. Perf: boxed, because it is handed around.
 pub(crate) struct Connection {
     stream: Stream,
     parser: ResponseParser,
     target: Rc<Target>,
+    /// Whether the last answer had a body that went through a pipe, but for what came with its head.
+    long: bool,
 }
 
 impl Reusable for Box<Connection> {
@@ -50,8 +56,15 @@ impl Http1Upstream {
             connection,
             requests,
         } = match kept {
-            Some(kept) => kept,
-            None => Pooled::new(Box::pin(open(worker, target, timeout)).await?),
+            Some(kept) => {
+                worker.stats.upstream_reused.add();
+                kept
+            }
+            None => {
+                let opened = Box::pin(open(worker, target, timeout)).await?;
+                worker.stats.upstream_opened.add();
+                Pooled::new(opened)
+            }
         };
         Ok(Self {
             connection,
@@ -85,7 +98,13 @@ impl Http1Upstream {
             {
                 return Poll::Ready(Ok(head));
             }
-            let read = wire::poll_read(&mut self.connection.stream, cx, &mut self.inbox);
+            let Connection { stream, long, .. } = &mut *self.connection;
+            let read = if *long && self.inbox.is_empty() {
+                // Perf: what is left of it does not have to be copied.
+                wire::poll_read_most(stream, cx, &mut self.inbox, http1::HEAD_BUFFER)
+            } else {
+                wire::poll_read(stream, cx, &mut self.inbox)
+            };
             if read.is_pending() && self.inbox.is_empty() {
                 // Perf: the next answer, whosever it is, is read into a buffer that is still cached (bench case
                 // "GET, 64 KiB answer"), and a slow upstream holds no memory.
@@ -128,6 +147,7 @@ async fn open(
         stream: worker.connector.connect(target, timeout).await?,
         parser: ResponseParser::new(http1::Limits::for_upstream()),
         target: Rc::new(target.clone()),
+        long: false,
     }))
 }
 
@@ -178,6 +198,50 @@ impl Http1Body {
             self.decoder.finish().map_err(|_| Error::Truncated)?;
         }
         Poll::Ready(Ok(read > 0))
+    }
+
+    /// How much is to come, if that is known.
+    pub fn left(&self) -> Option<u64> {
+        self.decoder.remaining()
+    }
+
+    /// How much is to come, if that is known and the connection is one that a pipe can be filled from.
+    pub fn spliceable(&self) -> Option<u64> {
+        let connection = &self.upstream.connection;
+        let left = self.decoder.remaining()?;
+        connection.stream.is_spliceable().then_some(left)
+    }
+
+    /// Says whether the next answer over the connection is expected to go through a pipe.
+    pub fn expect_long(&mut self, long: bool) {
+        self.upstream.connection.long = long;
+    }
+
+    /// Moves more of a body of known length into the pipe of `out`, when all that was read is taken; gives how much it
+    /// was. `None` asks for a read.
+    pub fn poll_fill_pipe(
+        &mut self,
+        out: &mut Outgoing,
+        pipes: &Rc<Pipes>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<usize, Error>>> {
+        let left = self.decoder.remaining().unwrap_or(0);
+        let most = usize::try_from(left)
+            .unwrap_or(usize::MAX)
+            .min(MOST_SPLICED);
+        let stream = &self.upstream.connection.stream;
+        let Some(filled) = ready!(out.poll_fill_pipe(pipes, stream, most, cx)) else {
+            return Poll::Ready(None);
+        };
+        let filled = filled.map_err(|_| Error::Truncated).and_then(|filled| {
+            if filled == 0 {
+                self.reusable = false;
+                return Err(Error::Truncated);
+            }
+            let passed = self.decoder.pass(filled as u64);
+            passed.map_err(Error::Response).map(|()| filled)
+        });
+        Poll::Ready(Some(filled))
     }
 
     /// Whether the piece that was taken last was the end of the body, and no trailers can follow.

@@ -4,14 +4,27 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use net::Stream;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 
+use crate::bypass::{Lent, Pipes};
+
 /// The free space that a read should find.
 const ROOM: usize = 4 << 10;
+
+/// As [`poll_read`], but no more than `most` bytes.
+pub fn poll_read_most(
+    stream: &mut Stream,
+    cx: &mut Context<'_>,
+    into: &mut BytesMut,
+    most: usize,
+) -> Poll<io::Result<usize>> {
+    pin!(stream.read_buf(&mut into.limit(most))).poll(cx)
+}
 
 /// Payload up to this size is copied behind its head. Perf: one piece is cheaper to write than two to be gathered.
 pub const COPIED: usize = 4 << 10;
@@ -49,7 +62,7 @@ pub async fn write_all(stream: &mut Stream, mut parts: &mut [IoSlice<'_>]) -> io
     .await
 }
 
-/// What waits to be written, in order: a buffer, then pieces.
+/// What waits to be written, in order: a buffer, then pieces, then what is in a pipe.
 #[derive(Debug, Default)]
 pub struct Outgoing {
     /// Heads, and what is small enough to be copied behind them.
@@ -60,6 +73,8 @@ pub struct Outgoing {
     /// What is being written. Perf: mostly there is one piece, which needs neither a list nor a vectored write.
     first: Bytes,
     rest: VecDeque<Bytes>,
+    /// Filled only while nothing else waits, and emptied or taken back before anything else does.
+    pipe: Option<Lent>,
     /// Bytes written so far.
     pub written: u64,
 }
@@ -70,7 +85,12 @@ impl Outgoing {
 
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.begun == self.buffer.len() && self.first.is_empty()
+        self.begun == self.buffer.len() && self.first.is_empty() && self.in_pipe() == 0
+    }
+
+    /// Bytes that wait in a pipe.
+    pub fn in_pipe(&self) -> usize {
+        self.pipe.as_ref().map_or(0, Lent::held)
     }
 
     /// Bytes that wait.
@@ -78,6 +98,7 @@ impl Outgoing {
         self.buffer.len() - self.begun
             + self.first.len()
             + self.rest.iter().map(Bytes::len).sum::<usize>()
+            + self.in_pipe()
     }
 
     /// Puts a buffer before all pieces, which are copied behind it if they are small.
@@ -109,13 +130,87 @@ impl Outgoing {
         }
     }
 
+    /// Moves at most `most` bytes from a connection into a pipe, to be written from there; 0 is the end of the stream.
+    /// To be called only while nothing waits. `None` says that there is no pipe for it, so that it has to be read.
+    pub fn poll_fill_pipe(
+        &mut self,
+        pipes: &Rc<Pipes>,
+        from: &Stream,
+        most: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<usize>>> {
+        let Some(mut lent) = self.pipe.take().or_else(|| pipes.lend()) else {
+            return Poll::Ready(None);
+        };
+        let filled = match lent.pipe() {
+            Ok(pipe) => ready!(pipe.poll_fill(from, most, cx)),
+            Err(error) => Err(error),
+        };
+        Poll::Ready(match filled {
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                pipes.refuse();
+                None
+            }
+            filled => {
+                self.pipe = Some(lent);
+                Some(filled)
+            }
+        })
+    }
+
+    /// Takes what is in the pipe into memory, so that more can be queued behind it.
+    pub fn empty_pipe(&mut self) -> io::Result<()> {
+        if let Some(mut lent) = self.pipe.take() {
+            self.push(lent.pipe()?.take()?.into());
+        }
+        Ok(())
+    }
+
     /// Writes what waits and flushes; ready when nothing waits any more.
     pub fn poll_write(
         &mut self,
         stream: &mut Stream,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        while !self.is_empty() {
+        loop {
+            ready!(self.poll_write_bytes(stream, cx))?;
+            if !ready!(self.poll_drain_pipe(stream, cx))? {
+                break;
+            }
+        }
+        Pin::new(stream).poll_flush(cx)
+    }
+
+    /// Writes what is in the pipe; true if instead of that it was taken into memory.
+    fn poll_drain_pipe(
+        &mut self,
+        stream: &mut Stream,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<bool>> {
+        let Some(lent) = &mut self.pipe else {
+            return Poll::Ready(Ok(false));
+        };
+        while lent.held() > 0 {
+            match ready!(lent.pipe()?.poll_drain(stream, cx)) {
+                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Ok(moved) => self.written += moved as u64,
+                Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                    lent.refuse();
+                    self.empty_pipe()?;
+                    return Poll::Ready(Ok(true));
+                }
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        Poll::Ready(Ok(false))
+    }
+
+    fn poll_write_bytes(
+        &mut self,
+        stream: &mut Stream,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        while self.begun < self.buffer.len() || !self.first.is_empty() {
             let buffer = self.buffer.get(self.begun..).unwrap_or_default();
             let written = if self.first.is_empty() {
                 ready!(Pin::new(&mut *stream).poll_write(cx, buffer))?
@@ -138,7 +233,7 @@ impl Outgoing {
             }
             self.advance(written);
         }
-        Pin::new(stream).poll_flush(cx)
+        Poll::Ready(Ok(()))
     }
 
     fn advance(&mut self, mut written: usize) {

@@ -120,6 +120,59 @@ impl Socket {
         }
     }
 
+    /// Whether it is TCP, and all that was read from it was used.
+    pub(crate) fn is_bare_tcp(&self) -> bool {
+        matches!(self.io, Io::Tcp(_)) && self.put_back.is_empty()
+    }
+
+    /// Reads by a system call of the caller's, when there is something to read.
+    pub(crate) fn poll_read_with(
+        &self,
+        cx: &mut Context<'_>,
+        mut call: impl FnMut(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        let Io::Tcp(tcp) = &self.io else {
+            return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
+        };
+        loop {
+            ready!(tcp.poll_read_ready(cx))?;
+            match tcp.try_io(Interest::READABLE, || call(tcp)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done),
+            }
+        }
+    }
+
+    /// Writes by a system call of the caller's, when there is room.
+    pub(crate) fn poll_write_with(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut call: impl FnMut(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        if !self.full {
+            let Io::Tcp(tcp) = &self.io else {
+                return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
+            };
+            match call(tcp) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait_for_room(),
+                done => return Poll::Ready(done),
+            }
+        }
+        let Io::Tcp(tcp) = &self.io else {
+            return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
+        };
+        loop {
+            ready!(tcp.poll_write_ready(cx))?;
+            match tcp.try_io(Interest::WRITABLE, || call(tcp)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => {
+                    self.full = false;
+                    return Poll::Ready(done);
+                }
+            }
+        }
+    }
+
     /// Tells the runtime that there is no room until the system says that there is again.
     fn wait_for_room(&mut self) {
         self.full = true;
