@@ -26,9 +26,14 @@ pub fn empty(status: StatusCode) -> Response {
     response
 }
 
-/// A body of any other media type.
-pub fn text(status: StatusCode, media_type: &'static str, body: String) -> Response {
-    build(status, HeaderValue::from_static(media_type), body)
+/// A body of any other media type, without a length in advance.
+pub fn streamed(status: StatusCode, media_type: &'static str, body: String) -> Response {
+    let body = futures_util::stream::once(async { Ok::<_, std::convert::Infallible>(body) });
+    let mut response = Response::new(Body::from_stream(body));
+    *response.status_mut() = status;
+    let media_type = HeaderValue::from_static(media_type);
+    response.headers_mut().insert(CONTENT_TYPE, media_type);
+    response
 }
 
 /// Compat: the page that nginx makes of a bare status (pinned by admin/general "content types that are not supported").

@@ -9,6 +9,7 @@ use http::Method;
 use schema::Schema;
 
 use crate::pages::{PAGES, Page};
+use crate::plugin_endpoints::PluginEndpoint;
 use crate::resource::{self, Resource};
 
 /// One path and what is there.
@@ -32,6 +33,8 @@ pub enum Operation {
     Child(Relation),
     /// `/routes/{routes}/service`
     Parent(Relation),
+    /// What a plugin has beside its entities.
+    Plugin(PluginEndpoint),
     /// Anything else.
     Page(Page),
 }
@@ -74,12 +77,13 @@ impl Endpoint {
 
 impl Operation {
     /// The methods that are handled, without `HEAD` and `OPTIONS`, which every endpoint answers.
-    pub fn methods(&self) -> &'static [Method] {
+    pub fn methods(&self) -> &[Method] {
         const COLLECTION: &[Method] = &[Method::GET, Method::POST];
         const ENTITY: &[Method] = &[Method::GET, Method::PUT, Method::PATCH, Method::DELETE];
         match self {
             Operation::Collection(_) | Operation::Children(_) => COLLECTION,
             Operation::Entity(_) | Operation::Child(_) | Operation::Parent(_) => ENTITY,
+            Operation::Plugin(endpoint) => &endpoint.methods,
             Operation::Page(page) => page.methods,
         }
     }
@@ -92,15 +96,16 @@ impl Operation {
                 Some(relation.child.schema().name)
             }
             Operation::Parent(relation) => Some(relation.parent.schema().name),
+            Operation::Plugin(_) => None,
             Operation::Page(page) => page.entity,
         }
     }
 }
 
-/// Every endpoint of these entities, in the order in which `/endpoints` lists them.
+/// Every endpoint of these entities and plugins, in the order in which `/endpoints` lists them.
 ///
 /// A page replaces the generated endpoint at its path.
-pub fn table(schemas: &'static [Schema]) -> Vec<Endpoint> {
+pub fn table(schemas: &'static [Schema], plugins: Vec<PluginEndpoint>) -> Vec<Endpoint> {
     let mut operations = BTreeMap::new();
     let resources: BTreeMap<&str, Arc<dyn Resource>> = schemas
         .iter()
@@ -111,6 +116,9 @@ pub fn table(schemas: &'static [Schema]) -> Vec<Endpoint> {
         .filter(|entity| entity.schema().admin_api);
     for entity in served {
         generate(entity, &resources, &mut operations);
+    }
+    for endpoint in plugins {
+        operations.insert(endpoint.path.to_owned(), Operation::Plugin(endpoint));
     }
     for page in PAGES {
         operations.insert(page.path.to_owned(), Operation::Page(*page));

@@ -23,7 +23,7 @@ pub async fn call(call: Call<'_>) -> Result<Response, Error> {
         Operation::Children(relation) => children(&call, relation).await,
         Operation::Child(relation) => child(&call, relation).await,
         Operation::Parent(relation) => parent(&call, relation).await,
-        Operation::Page(_) => Err(Error::NotFound),
+        Operation::Page(_) | Operation::Plugin(_) => Err(Error::NotFound),
     }
 }
 

@@ -15,6 +15,7 @@ pub mod node;
 pub mod openapi;
 mod pages;
 mod paging;
+mod plugin_endpoints;
 mod propagation;
 mod resource;
 mod router;
@@ -36,6 +37,9 @@ pub use cluster::Cluster;
 pub use endpoint::Endpoint;
 pub use error::Error;
 pub use node::{DeclarativeConfig, NodeInfo, TargetHealth};
+pub use plugin_endpoints::{
+    NoPluginEndpoints, PluginAnswer, PluginBody, PluginEndpoint, PluginEndpoints, PluginRequest,
+};
 pub use propagation::{CONFIG_VERSION, LAGGARDS};
 use router::Origins;
 pub use server::{Limits, serve_connection};
@@ -50,6 +54,7 @@ pub struct State {
     pub node: Arc<dyn NodeInfo>,
     pub health: Arc<dyn TargetHealth>,
     pub cluster: Arc<dyn Cluster>,
+    pub plugins: Arc<dyn PluginEndpoints>,
     /// Only on a node without a database.
     pub declarative: Option<Arc<dyn DeclarativeConfig>>,
     pub clock: Arc<dyn Clock>,
@@ -115,7 +120,7 @@ impl State {
 
 /// The Admin API.
 pub fn router(state: State) -> Router {
-    let endpoints: Arc<[Endpoint]> = endpoint::table(state.schemas).into();
+    let endpoints: Arc<[Endpoint]> = endpoint::table(state.schemas, state.plugins.all()).into();
     router::build(state, endpoints, Origins::Answered)
 }
 

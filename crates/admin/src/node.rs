@@ -42,14 +42,21 @@ pub trait NodeInfo: Send + Sync {
     /// Makes [`readiness`](Self::readiness) say `draining` from now on, so that load balancers send no new clients.
     fn drain(&self);
 
-    /// The metrics page in the Prometheus text format; `None` if nothing produces one.
-    fn metrics(&self) -> Option<String>;
+    /// The metrics page for a reader who sent this `Accept`; `None` if nothing produces one. It may take a while.
+    fn metrics(&self, accept: Option<&str>) -> Option<MetricsPage>;
 
     /// The cached value under a key of the entity cache: `None` if there is none.
     fn cached(&self, key: &str) -> Option<Value>;
 
     /// Drops one cached value, or all with `None`.
     fn drop_cached(&self, key: Option<&str>);
+}
+
+/// A metrics page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetricsPage {
+    pub media_type: &'static str,
+    pub text: String,
 }
 
 /// A plugin that can be configured.

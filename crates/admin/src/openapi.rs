@@ -8,11 +8,12 @@ use serde_json::{Map, Value, json};
 
 use crate::endpoint::{Endpoint, Operation, table};
 use crate::pages::{Page, Shape};
+use crate::plugin_endpoints::PluginEndpoint;
 use field::Direction;
 
-/// The document for these entities.
-pub fn document(schemas: &'static [Schema]) -> Value {
-    describe(&table(schemas), schemas)
+/// The document for these entities and plugins.
+pub fn document(schemas: &'static [Schema], plugins: Vec<PluginEndpoint>) -> Value {
+    describe(&table(schemas, plugins), schemas)
 }
 
 /// The document for a table of endpoints; those that refuse every request, or are not implemented, are left out.
@@ -143,7 +144,11 @@ fn operation(endpoint: &Endpoint, method: &Method, schemas: &'static [Schema]) -
         "summary".to_owned(),
         summary(&endpoint.operation, method).into(),
     );
-    out.insert("tags".to_owned(), json!([entity.unwrap_or("node")]));
+    let subject = match &endpoint.operation {
+        Operation::Plugin(endpoint) => endpoint.plugin,
+        _ => entity.unwrap_or("node"),
+    };
+    out.insert("tags".to_owned(), json!([subject]));
     out.insert(
         "responses".to_owned(),
         responses(&endpoint.operation, method, schema),
@@ -180,6 +185,7 @@ fn parameter_names(operation: &Operation, method: &Method) -> impl Iterator<Item
 fn is_about_records(operation: &Operation) -> bool {
     match operation {
         Operation::Page(page) => matches!(page.shape, Shape::Record | Shape::Records),
+        Operation::Plugin(_) => false,
         _ => true,
     }
 }
@@ -205,6 +211,7 @@ fn operation_id(path: &str, method: &Method) -> String {
 fn summary(operation: &Operation, method: &Method) -> String {
     let (noun, place) = match operation {
         Operation::Page(page) => return page.summary.to_owned(),
+        Operation::Plugin(endpoint) => return endpoint.summary.to_owned(),
         Operation::Collection(entity) | Operation::Entity(entity) => {
             (entity.schema().name, String::new())
         }
@@ -247,7 +254,7 @@ fn request_body(operation: &Operation, method: &Method, schema: Option<&Schema>)
         (Operation::Page(page), Some(schema)) if page.shape != Shape::Nothing => {
             input(schema, *method == Method::POST, Some("upstream"))
         }
-        (Operation::Page(_), _) => json!({ "type": "object" }),
+        (Operation::Page(_) | Operation::Plugin(_), _) => json!({ "type": "object" }),
         (Operation::Children(relation) | Operation::Child(relation), Some(schema)) => {
             input(schema, replaces, Some(relation.field))
         }
@@ -305,6 +312,7 @@ fn responses(operation: &Operation, method: &Method, schema: Option<&Schema>) ->
     let has_body = matches!(*method, Method::POST | Method::PUT | Method::PATCH);
     let refusals: &[u16] = match operation {
         Operation::Page(page) => page.statuses,
+        Operation::Plugin(_) => &[404],
         Operation::Collection(_) if has_body => &[400, 409],
         Operation::Collection(_) => &[400],
         Operation::Parent(_) if *method == Method::DELETE => &[400, 404, 405],
@@ -338,7 +346,7 @@ fn responses(operation: &Operation, method: &Method, schema: Option<&Schema>) ->
     // A query or form may have too many arguments.
     add(400, refusal(400));
     match *method {
-        Method::POST if !matches!(operation, Operation::Page(_)) => {
+        Method::POST if !matches!(operation, Operation::Page(_) | Operation::Plugin(_)) => {
             add(201, success(operation, method, schema))
         }
         Method::DELETE => add(204, described("Deleted.")),
@@ -352,6 +360,7 @@ fn success(operation: &Operation, method: &Method, schema: Option<&Schema>) -> V
         schema.map(|schema| json!({ "$ref": format!("#/components/schemas/{}", schema.name) }));
     let (shape, summary) = match operation {
         Operation::Page(Page { shape, summary, .. }) => (*shape, *summary),
+        Operation::Plugin(endpoint) => (Shape::Object, endpoint.summary),
         _ if is_list(operation) => (Shape::Records, "A page of records."),
         _ => (Shape::Record, "The record."),
     };

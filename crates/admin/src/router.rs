@@ -19,7 +19,7 @@ use crate::arguments::{self, Encoding};
 use crate::endpoint::{Endpoint, Operation};
 use crate::error::Error;
 use crate::propagation::{CONFIG_VERSION, ToldVersion, Wishes};
-use crate::{State, answer, entity};
+use crate::{State, answer, entity, plugin_endpoints};
 
 const ADMIN_LATENCY: HeaderName = HeaderName::from_static("x-kong-admin-latency");
 /// A request that has found its endpoint, with everything that it says.
@@ -34,6 +34,8 @@ pub struct Call<'a> {
     pub parameters: Vec<String>,
     /// The path as it was sent, without a slash at its end.
     pub path: String,
+    /// The header `Accept`.
+    pub accept: Option<String>,
     /// Values have the types that the endpoint's entity declares.
     pub query: Map<String, Value>,
     pub encoding: Encoding,
@@ -158,6 +160,7 @@ async fn dispatch(
     let known = wishes.before(&api.state).await?;
     let answered = match &endpoint.operation {
         Operation::Page(page) => page.call(call).await,
+        Operation::Plugin(endpoint) => plugin_endpoints::call(endpoint, call).await,
         _ => entity::call(call).await,
     };
     let mut response = wishes.after(&api.state, answered?).await;
@@ -202,11 +205,22 @@ async fn read<'a>(
         },
         parameters,
         path: path.strip_suffix('/').unwrap_or(path).to_owned(),
+        accept: accept(parts),
         query,
         encoding,
         body,
         raw_body,
     })
+}
+
+/// All lines of the header as one; `None` if there is none, or one that is no text.
+fn accept(parts: &Parts) -> Option<String> {
+    let lines = parts.headers.get_all(header::ACCEPT).into_iter();
+    let lines: Vec<&str> = lines
+        .map(HeaderValue::to_str)
+        .collect::<Result<_, _>>()
+        .ok()?;
+    (!lines.is_empty()).then(|| lines.join(","))
 }
 
 /// Bodies of other requests are not looked at.

@@ -3,10 +3,11 @@
 use std::net::ToSocketAddrs;
 use std::path::Path;
 
-use config::{Address, Dns, Keepalive, Listener, RecordType, Settings, Tls};
+use config::{Address, Dns, Keepalive, Listener, RecordType, Settings, Tls, Value};
 use net::dns::{DnsSettings, RecordKind};
 use net::listen::{KeepAlive, ListenAddress, ListenSpec};
 use net::tls::{CipherSuite, ClientIdentity, ServerTlsSettings, TrustStore};
+use plugin_api::{LuaMode, UntrustedLua};
 use proxy::media::Media;
 use proxy::settings::{
     DataPlaneSettings, ErrorTemplates, Limits, RealIpHeader, ResponseHeaders, UpstreamKeepalive,
@@ -271,6 +272,23 @@ fn data_plane_limits(limits: &config::Limits) -> Limits {
         keepalive_requests: limits.keepalive_requests,
         quit_grace: limits.quit_grace,
         ..Limits::default()
+    }
+}
+
+/// What Lua code in configuration may do.
+pub fn untrusted_lua(settings: &Settings) -> UntrustedLua {
+    let names = |setting: &str| match settings.get(setting) {
+        Some(Value::List(names)) => names.iter().map(|name| name.as_str().into()).collect(),
+        _ => Vec::new(),
+    };
+    UntrustedLua {
+        mode: match settings.get("untrusted_lua").and_then(Value::text) {
+            Some("off") => LuaMode::Off,
+            Some("on") => LuaMode::On,
+            _ => LuaMode::Sandbox,
+        },
+        requires: names("untrusted_lua_sandbox_requires"),
+        environment: names("untrusted_lua_sandbox_environment"),
     }
 }
 

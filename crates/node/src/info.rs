@@ -4,21 +4,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use admin::node::{AvailablePlugin, Memory, NodeInfo, Traffic};
+use admin::node::{AvailablePlugin, Memory, MetricsPage, NodeInfo, Traffic};
 use arc_swap::ArcSwap;
 use config::Settings;
 use observe::logging::{Handle, Level};
-use observe::metrics::{Kind, Page};
+use plugin_api::Metrics;
 use proxy::stats::Stats;
 use serde_json::{Map, Value};
-use stdx::Clock;
 use uuid::Uuid;
-
-use crate::cluster_metrics;
-use crate::health_checks::HealthChecks;
-
-/// The version of Kong that metrics name, because dashboards compare it.
-const KONG_VERSION: &str = "3.9.1";
 
 /// The running process.
 pub struct Process {
@@ -26,37 +19,29 @@ pub struct Process {
     settings: ArcSwap<Settings>,
     log: Handle,
     stats: Stats,
-    clock: Arc<dyn Clock>,
     /// Whether a configuration has been published; without one the node must not get traffic.
     configured: AtomicBool,
     draining: AtomicBool,
     /// Tells how the node stands to its store, from the moment on when it is followed.
     cluster: OnceLock<Arc<cluster::Cluster>>,
-    /// Tells how targets are, from the moment on when somebody looks.
-    health: OnceLock<Arc<HealthChecks>>,
+    /// The metrics page.
+    metrics: Metrics,
     /// Counts changes of the log level, so that an old timer does not undo a newer change.
     log_changes: Arc<AtomicU64>,
 }
 
 impl Process {
     /// A process that is not configured yet.
-    pub fn new(
-        id: Uuid,
-        settings: Settings,
-        log: Handle,
-        stats: Stats,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
+    pub fn new(id: Uuid, settings: Settings, log: Handle, stats: Stats, metrics: Metrics) -> Self {
         Self {
             id,
             settings: ArcSwap::from_pointee(settings),
             log,
             stats,
-            clock,
             configured: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             cluster: OnceLock::new(),
-            health: OnceLock::new(),
+            metrics,
             log_changes: Arc::default(),
         }
     }
@@ -89,12 +74,6 @@ impl Process {
     pub fn set_cluster(&self, cluster: Arc<cluster::Cluster>) {
         // A process has one for as long as it lives.
         let _ = self.cluster.set(cluster);
-    }
-
-    /// Targets are looked after from now on.
-    pub fn set_health(&self, health: Arc<HealthChecks>) {
-        // Likewise.
-        let _ = self.health.set(health);
     }
 }
 
@@ -195,8 +174,14 @@ impl NodeInfo for Process {
         self.draining.store(true, Ordering::Release);
     }
 
-    fn metrics(&self) -> Option<String> {
-        Some(self.metrics_page())
+    fn metrics(&self, accept: Option<&str>) -> Option<MetricsPage> {
+        let format = metrics::Format::accepted(accept);
+        let mut page = metrics::Page::new();
+        self.metrics.write(&mut page);
+        Some(MetricsPage {
+            media_type: format.media_type(),
+            text: page.finish(format),
+        })
     }
 
     fn cached(&self, _: &str) -> Option<Value> {
@@ -206,75 +191,8 @@ impl NodeInfo for Process {
     fn drop_cached(&self, _: Option<&str>) {}
 }
 
-impl Process {
-    fn metrics_page(&self) -> String {
-        let id = self.id.to_string();
-        let node = ("node_id", id.as_str());
-        let http = ("subsystem", "http");
-        let traffic = self.traffic();
-        let mut page = Page::new();
-        let status = self.cluster.get().map(|cluster| cluster.status());
-        let is_up = status
-            .as_ref()
-            .is_none_or(|status| status.contact == cluster::Contact::Up);
-        let reachable = f64::from(u8::from(is_up));
-        page.family(
-            "kong_datastore_reachable",
-            Kind::Gauge,
-            "Whether the store answers, 0 if it does not",
-        )
-        .sample(&[], reachable);
-        let mut connections = page.family(
-            "kong_nginx_connections_total",
-            Kind::Gauge,
-            "Number of connections by subsystem",
-        );
-        for (state, value) in [
-            ("accepted", traffic.accepted),
-            ("active", traffic.active),
-            ("handled", traffic.handled),
-            ("reading", traffic.reading),
-            ("total", traffic.requests),
-            ("waiting", traffic.waiting),
-            ("writing", traffic.writing),
-        ] {
-            connections.sample(&[node, http, ("state", state)], float(value));
-        }
-        page.family(
-            "kong_nginx_requests_total",
-            Kind::Gauge,
-            "Number of requests in total",
-        )
-        .sample(&[node, http], float(traffic.requests));
-        page.family("kong_node_info", Kind::Gauge, "What node this is")
-            .sample(&[node, ("version", KONG_VERSION)], 1.0);
-        page.family(
-            "process_resident_memory_bytes",
-            Kind::Gauge,
-            "Memory that the process holds",
-        )
-        .sample(&[], float(resident_memory()));
-        if let (Some(cluster), Some(status)) = (self.cluster.get(), &status) {
-            let now = self.clock.now();
-            cluster_metrics::write(&mut page, status, cluster.answered_at(), now);
-        }
-        if let Some(health) = self.health.get() {
-            health.write_metrics(&mut page);
-        }
-        page.finish()
-    }
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a metric is a float by its format"
-)]
-pub(crate) fn float(value: u64) -> f64 {
-    value as f64
-}
-
 /// The process's resident memory in bytes; 0 where the system does not tell.
-fn resident_memory() -> u64 {
+pub(crate) fn resident_memory() -> u64 {
     const PAGE: u64 = 4096;
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages = statm

@@ -28,7 +28,7 @@ use crate::references::EnvironmentReferences;
 use crate::sides::{AdminParts, Side, Sides, urls};
 use crate::stores::{DeclaredEntities, OpenStore};
 use crate::workers::Workers;
-use crate::{Error, convert, following, info, limits, publisher};
+use crate::{Error, convert, following, info, limits, metrics, publisher};
 
 /// How long requests in flight on the control side have when the node ends at once.
 const CONTROL_GRACE: Duration = Duration::from_secs(1);
@@ -92,10 +92,24 @@ impl Node {
         let runtime = tokio::runtime::Handle::current();
         let resolver = Resolver::new(convert::dns(&settings.dns), runtime, clock.clone())?;
         let trust = convert::trusted_roots(&settings.tls)?;
-        let plugins = Plugins::new(id, info::hostname(), resolver.clone(), trust, clock.clone());
+        let plugins = Plugins::new(
+            id,
+            info::hostname(),
+            resolver.clone(),
+            trust,
+            clock.clone(),
+            settings.limits.cache_memory,
+            convert::untrusted_lua(&settings),
+        );
         let data_plane = data_plane(&settings, proxy_log.clone(), resolver, &plugins, &clock)?;
         let stats = data_plane.stats().clone();
-        let process = Process::new(id, settings.clone(), log, stats, clock.clone());
+        let process = Process::new(
+            id,
+            settings.clone(),
+            log,
+            stats,
+            plugins.services.metrics.clone(),
+        );
         let process = Arc::new(process);
         let publisher = Publisher::new(
             data_plane.clone(),
@@ -104,7 +118,9 @@ impl Node {
         );
         let cluster =
             following::follow(&settings, &open, publisher, plugins.words.clone(), &clock).await?;
-        plugins.open_records(cluster.local(), DeclaredEntities::of(&settings).catalog());
+        plugins.open_counters(open.store());
+        let catalog = DeclaredEntities::of(&settings).catalog();
+        plugins.open_records(&cluster, catalog, settings.cache_warmup.clone());
         process.set_cluster(cluster.clone());
         let applied = cluster.applied();
         let declarative = match &open {
@@ -126,11 +142,20 @@ impl Node {
         };
         let store = AppliedStore::new(cluster.store(), applied, settings.admin_apply_timeout);
         let store: Arc<dyn Store> = Arc::new(store);
+        let following = cluster.clone();
         let membership = Membership::new(cluster, process.clone(), clock.clone());
         let membership = Arc::new(membership);
 
         let health = HealthChecks::start(data_plane.clone(), clock.clone());
-        process.set_health(health.clone());
+        let parts = metrics::Parts {
+            id,
+            data_plane: data_plane.clone(),
+            cluster: following,
+            health: health.clone(),
+            records: plugins.records(),
+            clock: clock.clone(),
+        };
+        metrics::show(&plugins.services.metrics, parts);
 
         let tls = server_tls(&settings)?;
         data_plane.set_server_tls(Some(Arc::clone(&tls)));
@@ -142,6 +167,7 @@ impl Node {
             process: &process,
             store: &store,
             membership: &membership,
+            plugins: &plugins.services,
             health: &health,
             declarative: declarative.as_ref(),
             clock: &clock,
@@ -195,6 +221,7 @@ impl Node {
             process: &self.process,
             store: &self.store,
             membership: &self.membership,
+            plugins: &self.plugins.services,
             health: &self.health,
             declarative: self.declarative.as_ref(),
             clock,
@@ -375,6 +402,9 @@ fn refuse_fixed(before: &Settings, after: &Settings) -> Result<(), Error> {
     }
     if before.plugins != after.plugins {
         return Err(Error::NeedsRestart("plugins"));
+    }
+    if before.limits.cache_memory != after.limits.cache_memory {
+        return Err(Error::NeedsRestart("mem_cache_size"));
     }
     if before.dns != after.dns {
         return Err(Error::NeedsRestart(

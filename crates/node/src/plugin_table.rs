@@ -2,32 +2,31 @@
 
 use std::sync::{Arc, OnceLock};
 
-use cluster::Words;
+use cluster::{Cluster, Words};
 use net::dns::Resolver;
 use net::tls::TrustStore;
 use plugin_api::{
-    BoxFuture, By, Configured, Failure, Handler, Lookup, NodeFacts, Records, Services, Shared,
-    Unavailable,
+    BoxFuture, By, Configured, Failure, Handler, Lookup, Metrics, NodeFacts, Records, Services,
+    Shared, Unavailable, UntrustedLua,
 };
-use records::RecordCache;
+use records::{Figures, RecordCache};
 use schema::Record;
-use services::{Connections, SystemRandom, Tasks};
+use services::{Connections, RedisServers, SystemRandom, Tasks};
 use snapshot::PluginTable;
 use stdx::Clock;
 use store::{Catalog, Store};
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
+use crate::plugin_counters::StoreCounters;
 use crate::words::PluginWords;
-
-/// How many records are kept at hand for plugins.
-const RECORDS: u64 = 200_000;
 
 /// What plugins get from the node, and what the node does with it besides.
 pub struct Plugins {
     pub services: Services,
     pub tasks: Tasks,
     records: Arc<LateRecords>,
+    counters: Arc<StoreCounters>,
     /// To and from the other nodes.
     pub words: Arc<Words>,
 }
@@ -40,29 +39,38 @@ impl Plugins {
         resolver: Resolver,
         trust: Option<TrustStore>,
         clock: Arc<dyn Clock>,
+        cache_memory: u64,
+        lua: UntrustedLua,
     ) -> Self {
         let runtime = Handle::current();
         let records = Arc::new(LateRecords::default());
         let words = Arc::new(Words::default());
         let tasks = Tasks::on(runtime.clone());
         let network = Connections::on(runtime, resolver, trust);
+        let counters = Arc::new(StoreCounters::default());
         Self {
             services: Services {
                 node: Arc::new(NodeFacts {
                     id,
                     hostname: hostname.into(),
                     token: concat!("silverback/", env!("CARGO_PKG_VERSION")).into(),
+                    cache_memory,
+                    lua,
                 }),
                 clock,
                 records: records.clone(),
                 background: Arc::new(tasks.clone()),
-                network: Arc::new(network),
+                network: Arc::new(network.clone()),
                 random: Arc::new(SystemRandom),
                 shared: Shared::default(),
+                metrics: Metrics::default(),
                 cluster: Arc::new(PluginWords(words.clone())),
+                counters: counters.clone(),
+                redis: Arc::new(RedisServers::new(network)),
             },
             tasks,
             records,
+            counters,
             words,
         }
     }
@@ -72,12 +80,30 @@ impl Plugins {
         Arc::new(Table(self.services.clone()))
     }
 
-    /// Lets plugins look records up in a store.
-    pub fn open_records(&self, store: Arc<dyn Store>, catalog: Catalog) {
-        let clock = self.services.clock.clone();
-        let cache = RecordCache::new(store, catalog, RECORDS, Handle::current(), clock);
+    /// Lets plugins look records up in what a cluster serves; those of the entities in `warm` are read at once.
+    pub fn open_records(&self, cluster: &Arc<Cluster>, catalog: Catalog, warm: Vec<String>) {
+        let origin = cluster.clone();
+        let cache = RecordCache::new(
+            cluster.local(),
+            catalog,
+            Arc::new(move || !origin.is_down()),
+            self.services.node.cache_memory,
+            Handle::current(),
+            self.services.clock.clone(),
+        );
         // It is opened once; a second time would change nothing.
-        let _ = self.records.0.set(cache);
+        let _ = self.records.0.set(cache.clone());
+        tokio::spawn(async move {
+            match cache.warm(&warm).await {
+                Ok(read) => tracing::debug!("{read} records are at hand from the start"),
+                Err(error) => tracing::warn!("records cannot be read in advance: {error}"),
+            }
+        });
+    }
+
+    /// Lets plugins count in a store.
+    pub fn open_counters(&self, store: Arc<dyn Store>) {
+        self.counters.open(store);
     }
 
     /// Who has to hear of changes.
@@ -96,6 +122,11 @@ impl LateRecords {
         if let Some(cache) = self.0.get() {
             cache.changed(entity, id, record);
         }
+    }
+
+    /// How the cache has done so far; `None` before there is one.
+    pub fn figures(&self) -> Option<Figures> {
+        self.0.get().map(RecordCache::figures)
     }
 
     /// Anything may have changed.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use config::Settings;
 use net::listen::{ListenAddress, ListenSpec, ListenerSet};
 use net::tls::ServerTls;
+use plugin_api::Services;
 use stdx::Clock;
 use store::Store;
 
@@ -17,6 +18,7 @@ use crate::declarative_config::LiveConfig;
 use crate::health_checks::HealthChecks;
 use crate::info::Process;
 use crate::membership::Membership;
+use crate::plugin_endpoints::ServedEndpoints;
 use crate::stores::{DeclaredEntities, repository_over};
 use crate::{Error, convert};
 
@@ -26,6 +28,7 @@ pub struct AdminParts<'a> {
     pub process: &'a Arc<Process>,
     pub store: &'a Arc<dyn Store>,
     pub membership: &'a Arc<Membership>,
+    pub plugins: &'a Services,
     pub health: &'a Arc<HealthChecks>,
     pub declarative: Option<&'a Arc<LiveConfig>>,
     pub clock: &'a Arc<dyn Clock>,
@@ -53,6 +56,10 @@ impl AdminParts<'_> {
             node: self.process.clone(),
             health: self.health.clone(),
             cluster: self.membership.clone(),
+            plugins: Arc::new(ServedEndpoints {
+                enabled: declared.enabled(),
+                services: self.plugins.clone(),
+            }),
             declarative: self
                 .declarative
                 .map(|live| live.clone() as Arc<dyn admin::DeclarativeConfig>),

@@ -15,7 +15,7 @@ use store_declarative::DeclarativeStore;
 use store_postgres::PostgresStore;
 use store_sqlite::SqliteStore;
 
-use crate::{Error, postgres};
+use crate::{Error, plugin_endpoints, postgres};
 
 /// The entities as the setting `router_flavor` has them declared, and the plugins that the setting `plugins` names.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +44,16 @@ impl DeclaredEntities {
     /// All of them.
     pub fn schemas(self) -> &'static [Schema] {
         self.catalog.all()
+    }
+
+    /// The plugins that can be configured.
+    pub(crate) fn enabled(self) -> Enabled {
+        self.enabled
+    }
+
+    /// The Admin API's endpoints of these plugins.
+    pub fn plugin_endpoints(self) -> Vec<admin::PluginEndpoint> {
+        plugin_endpoints::described(self.enabled)
     }
 
     /// All of them, as stores take them.

@@ -102,6 +102,9 @@ pub struct Work {
     pub body: Option<Bytes>,
     /// How long the body is that the client sent, if a plugin of the chain needs it; it may be too long for `body`.
     pub body_length: u64,
+    /// Whether the client gets no body with the upstream's answer; said in `header_filter`, by a handler that has the
+    /// phase `body_filter` as well.
+    pub drops_body: bool,
     /// Whether the upstream gets another body than the client sent.
     pub body_changed: bool,
     /// Where the request goes instead of where the service says.
@@ -232,7 +235,17 @@ impl Work {
 
     /// The state of the handler whose turn it is.
     pub fn state<T: Default + 'static>(&mut self) -> &mut T {
-        let current = self.current;
+        self.state_of(self.current)
+    }
+
+    /// State of the exchange that all handlers of its chain share; a type is private to the crate that declares it.
+    pub fn common_state<T: Default + 'static>(&mut self) -> &mut T {
+        /// No handler is at this address.
+        const NOBODY: usize = usize::MAX;
+        self.state_of(NOBODY)
+    }
+
+    fn state_of<T: Default + 'static>(&mut self, current: usize) -> &mut T {
         let is_mine =
             |(handler, state): &(usize, Box<dyn Any>)| *handler == current && state.is::<T>();
         let at = match self.states.iter().position(is_mine) {

@@ -10,16 +10,20 @@ mod arguments;
 mod body_arguments;
 mod cluster;
 mod consumer;
+mod counters;
 mod declaration;
+mod endpoint;
 mod exchange;
 pub mod fields;
 mod handler;
+mod metrics;
 mod reply;
 mod services;
 mod shared;
 mod summary;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod untrusted_lua;
 
 use std::sync::Arc;
 
@@ -27,11 +31,15 @@ use schema::Record;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+pub use self::metrics::{MEMORY_HELD, MEMORY_LIMIT, Metrics, TargetHealthShown};
+pub use ::metrics::{Family, Page};
 pub use arguments::{Argument, arguments, push_argument, without_argument};
 pub use body_arguments::{BodyArguments, Part};
 pub use cluster::{Cluster, Hearer};
 pub use consumer::{Consumer, Credential};
+pub use counters::{Counters, Redis, RedisError, RedisServers, RedisSettings, RedisValue};
 pub use declaration::{BUNDLED_VERSION, Declaration, Plugin};
+pub use endpoint::{Endpoint, EndpointCall, Run};
 pub use exchange::{
     Connection as ClientConnection, Entity, Exchange, HeaderEdit, LogEdit, LogMode, Matched, Tls,
     Upstream, Work,
@@ -39,13 +47,14 @@ pub use exchange::{
 pub use handler::{Failure, Flow, Handler, Needs, Outcome, Phase, Phases, Step};
 pub use http1::{Known, Method, RequestHead, ResponseHead, Version};
 pub use reply::{Body, Reply};
-pub use router::Captures;
+pub use router::{Captures, normalize_path};
 pub use services::{
     Background, BoxFuture, By, Connection, Destination, HttpRequest, HttpResponse, Lookup, Network,
     NetworkError, NodeFacts, Random, Records, Services, TlsOptions, Unavailable,
 };
 pub use shared::Shared;
 pub use summary::{Latencies, Source, Summary, Try, TryFailure};
+pub use untrusted_lua::{LuaMode, UntrustedLua};
 
 /// One record of the entity `plugins`, as a handler is made of it.
 #[derive(Debug, Clone, Copy)]

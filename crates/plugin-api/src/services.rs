@@ -11,7 +11,7 @@ use schema::Record;
 use stdx::Clock;
 use uuid::Uuid;
 
-use crate::{Cluster, Shared};
+use crate::{Cluster, Counters, Metrics, RedisServers, Shared, UntrustedLua};
 
 /// A future that any thread may run.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -26,7 +26,11 @@ pub struct Services {
     pub network: Arc<dyn Network>,
     pub random: Arc<dyn Random>,
     pub shared: Shared,
+    /// The metrics page.
+    pub metrics: Metrics,
     pub cluster: Arc<dyn Cluster>,
+    pub counters: Arc<dyn Counters>,
+    pub redis: Arc<dyn RedisServers>,
 }
 
 /// Facts about the node that do not change while it runs.
@@ -36,6 +40,10 @@ pub struct NodeFacts {
     pub hostname: Box<str>,
     /// The value of `Server` and `Via`, such as `silverback/0.1.0`.
     pub token: Box<str>,
+    /// How many bytes a cache of a plugin may take.
+    pub cache_memory: u64,
+    /// What Lua code in configuration may do.
+    pub lua: UntrustedLua,
 }
 
 /// Random bytes that nobody can guess.

@@ -9,13 +9,14 @@ use bytes::Bytes;
 use http1::{Framing, Method, RequestHead};
 use parking_lot::Mutex;
 use schema::Record;
+use stdx::counting::{Subject, Taken, Window};
 use uuid::Uuid;
 
 use crate::{
-    Background, BoxFuture, By, ClientConnection, Cluster, Configured, Connection, Destination,
-    Entity, Exchange, Failure, Handler, Hearer, HttpRequest, HttpResponse, Lookup, Matched,
-    Network, NetworkError, NodeFacts, Random, Records, Services, Shared, TlsOptions, Unavailable,
-    Work,
+    Background, BoxFuture, By, ClientConnection, Cluster, Configured, Connection, Counters,
+    Destination, Entity, Exchange, Failure, Handler, Hearer, HttpRequest, HttpResponse, Lookup,
+    Matched, Metrics, Network, NetworkError, NodeFacts, Random, Records, Redis, RedisError,
+    RedisServers, RedisSettings, RedisValue, Services, Shared, TlsOptions, Unavailable, Work,
 };
 
 /// A request that a test makes, and what became of it.
@@ -171,6 +172,8 @@ pub fn services(records: FakeRecords) -> Services {
             id: Uuid::from_u128(7),
             hostname: "node.test".into(),
             token: "silverback/test".into(),
+            cache_memory: 1 << 20,
+            lua: crate::UntrustedLua::default(),
         }),
         clock: Arc::new(clock),
         records: Arc::new(records),
@@ -178,7 +181,10 @@ pub fn services(records: FakeRecords) -> Services {
         network: Arc::new(Nowhere),
         random: Arc::new(Counting::default()),
         shared: Shared::default(),
+        metrics: Metrics::default(),
         cluster: Arc::new(FakeCluster::default()),
+        counters: Arc::new(Nowhere),
+        redis: Arc::new(Nowhere),
     }
 }
 
@@ -245,6 +251,43 @@ impl Network for Nowhere {
 
     fn resolve(&self, _: &str, _: u16) -> BoxFuture<Result<Vec<SocketAddr>, NetworkError>> {
         nobody()
+    }
+}
+
+fn no_counters<T: Send + 'static>() -> BoxFuture<Result<T, Unavailable>> {
+    let error = Unavailable("a test has no counters".to_owned());
+    Box::pin(std::future::ready(Err(error)))
+}
+
+impl Counters for Nowhere {
+    fn take(&self, _: Subject, _: Vec<Window>) -> BoxFuture<Result<Taken, Unavailable>> {
+        no_counters()
+    }
+
+    fn add_usage(&self, _: Subject, _: Vec<Window>, _: i64) -> BoxFuture<Result<(), Unavailable>> {
+        no_counters()
+    }
+
+    fn usage(&self, _: Subject, _: Vec<Window>) -> BoxFuture<Result<Vec<f64>, Unavailable>> {
+        no_counters()
+    }
+}
+
+impl RedisServers for Nowhere {
+    fn open(&self, _: &RedisSettings) -> Arc<dyn Redis> {
+        Arc::new(Self)
+    }
+}
+
+impl Redis for Nowhere {
+    fn eval(
+        &self,
+        _: &'static str,
+        _: Vec<String>,
+        _: Vec<String>,
+    ) -> BoxFuture<Result<RedisValue, RedisError>> {
+        let error = RedisError::Unavailable("a test has no Redis".to_owned());
+        Box::pin(std::future::ready(Err(error)))
     }
 }
 

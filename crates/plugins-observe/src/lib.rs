@@ -11,3 +11,6 @@ pub mod syslog;
 pub mod tcp_log;
 pub mod udp_log;
 pub mod zipkin;
+
+/// Every family of metrics that plugins of this crate show.
+pub const METRICS: &[&[&plugin_api::Family]] = &[prometheus::METRICS];

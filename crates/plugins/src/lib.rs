@@ -8,7 +8,7 @@ mod enabled;
 use std::sync::OnceLock;
 
 use entities::{Catalog, RouterFlavor};
-use plugin_api::{Declaration, Plugin};
+use plugin_api::{Declaration, Family, Plugin};
 use schema::Subschema;
 
 pub use enabled::{Enabled, UnknownPlugin};
@@ -72,6 +72,13 @@ pub fn get(name: &str) -> Option<&'static Plugin> {
     PLUGINS
         .iter()
         .find(|plugin| plugin.declaration.name == name)
+}
+
+/// Every family of metrics that plugins show.
+pub fn metrics() -> impl Iterator<Item = &'static Family> {
+    plugins_observe::METRICS
+        .iter()
+        .flat_map(|of| of.iter().copied())
 }
 
 /// The declarations of all entities for a router flavour: the core ones, and those of the plugins.

@@ -32,6 +32,17 @@ pub struct Connections {
     pub waiting: u64,
 }
 
+/// Connections to upstreams at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Upstreams {
+    /// Those that were ever opened.
+    pub opened: u64,
+    /// Requests that found a kept one.
+    pub reused: u64,
+    /// Those that are kept, as each worker last counted them.
+    pub idle: u64,
+}
+
 impl Stats {
     /// A shard for one more worker; what a worker counted stays in the sums after it ended.
     pub fn shard(&self) -> Arc<Shard> {
@@ -52,6 +63,17 @@ impl Stats {
             sum.writing += shard.writing.get();
         }
         sum.waiting = sum.active.saturating_sub(sum.reading + sum.writing);
+        sum
+    }
+
+    /// Connections to upstreams, over all workers.
+    pub fn upstreams(&self) -> Upstreams {
+        let mut sum = Upstreams::default();
+        for shard in self.shards.lock().iter() {
+            sum.opened += shard.upstream_opened.get();
+            sum.reused += shard.upstream_reused.get();
+            sum.idle += shard.upstream_idle.get();
+        }
         sum
     }
 
@@ -79,6 +101,9 @@ pub struct Shard {
     pub active: Counter,
     pub reading: Counter,
     pub writing: Counter,
+    pub upstream_opened: Counter,
+    pub upstream_reused: Counter,
+    pub upstream_idle: Counter,
     statuses: Statuses,
 }
 
@@ -123,6 +148,12 @@ impl Counter {
             self.0.load(Ordering::Relaxed).saturating_sub(1),
             Ordering::Relaxed,
         );
+    }
+
+    /// Another number.
+    pub fn set(&self, number: usize) {
+        let number = u64::try_from(number).unwrap_or(u64::MAX);
+        self.0.store(number, Ordering::Relaxed);
     }
 
     /// The number.

@@ -335,4 +335,6 @@ pub enum Document {
     Settings,
     /// The Admin API, as OpenAPI.
     Openapi,
+    /// All metrics, as Markdown.
+    Metrics,
 }

@@ -8,7 +8,8 @@ use anyhow::{Context, bail};
 use crate::steps::{binary, cargo, output, root, run, say};
 
 /// A file and the words that make the binary print it.
-const DOCUMENTS: [(&str, &[&str]); 2] = [
+const DOCUMENTS: [(&str, &[&str]); 3] = [
+    ("docs/metrics.md", &["reference", "metrics"]),
     ("docs/settings.md", &["reference", "settings"]),
     ("docs/openapi.json", &["reference", "openapi"]),
 ];

@@ -12,6 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // Base.
     ("stdx", &[]),
     ("schema", &["stdx"]),
+    ("metrics", &[]),
     // Domain: no IO, no clock.
     ("entities", &["stdx", "schema"]),
     ("router", &["stdx"]),
@@ -21,7 +22,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("store", &["stdx", "schema", "entities"]),
     (
         "plugin-api",
-        &["stdx", "schema", "entities", "http1", "router"],
+        &["stdx", "schema", "entities", "http1", "router", "metrics"],
     ),
     // Siblings that never import each other.
     ("store-sqlite", &["stdx", "schema", "entities", "store"]),
@@ -145,6 +146,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "proxy",
             "admin",
             "observe",
+            "metrics",
         ],
     ),
     (

@@ -8,9 +8,6 @@ use super::{Call, Error};
 use crate::cluster::Database;
 use crate::{State, answer};
 
-/// The media type of the Prometheus text format, as Kong's plugin writes it.
-const METRICS: &str = "text/plain; charset=UTF-8";
-
 /// `/status` of the Admin API.
 pub async fn admin(call: Call<'_>) -> Result<Response, Error> {
     report(call.state, &call.query).await
@@ -72,15 +69,20 @@ pub async fn dns(_call: Call<'_>) -> Result<Response, Error> {
     Err(Error::Refused(StatusCode::NOT_IMPLEMENTED, message))
 }
 
-/// `/metrics` of the Admin API.
+/// The metrics page, if something produces one. It can be long, and is made where nobody waits for anything else.
 pub async fn metrics(call: Call<'_>) -> Result<Response, Error> {
-    metrics_page(call.state)
-}
-
-/// The metrics page, if something produces one.
-pub fn metrics_page(state: &State) -> Result<Response, Error> {
-    let page = state.node.metrics().ok_or(Error::NotFound)?;
-    Ok(answer::text(StatusCode::OK, METRICS, page))
+    let node = call.state.node.clone();
+    let accept = call.accept.clone();
+    let page = tokio::task::spawn_blocking(move || node.metrics(accept.as_deref())).await;
+    let page = page.map_err(|error| {
+        tracing::error!("the metrics page was not made: {error}");
+        Error::Refused(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "An unexpected error occurred".to_owned(),
+        )
+    })?;
+    let page = page.ok_or(Error::NotFound)?;
+    Ok(answer::streamed(StatusCode::OK, page.media_type, page.text))
 }
 
 /// `/status/ready` of the Status API.

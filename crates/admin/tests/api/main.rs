@@ -18,8 +18,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use admin::node::{
-    AddressReport, AvailablePlugin, BalancerReport, Health, Memory, TargetReport, Traffic,
-    WeightReport,
+    AddressReport, AvailablePlugin, BalancerReport, Health, Memory, MetricsPage, TargetReport,
+    Traffic, WeightReport,
 };
 use admin::{DeclarativeConfig, NodeInfo, Options, State, TargetHealth};
 use axum::Router;
@@ -104,6 +104,7 @@ impl Api {
             node: node.clone(),
             health: node.clone(),
             cluster: cluster.clone(),
+            plugins: Arc::new(admin::NoPluginEndpoints),
             declarative,
             clock,
             options: Arc::new(options),
@@ -234,8 +235,16 @@ impl NodeInfo for TestNode {
         *self.draining.lock().unwrap() = true;
     }
 
-    fn metrics(&self) -> Option<String> {
-        Some("# TYPE kong_node_info gauge\n".to_owned())
+    fn metrics(&self, accept: Option<&str>) -> Option<MetricsPage> {
+        let is_open = accept.is_some_and(|accept| accept.contains("openmetrics"));
+        Some(MetricsPage {
+            media_type: if is_open {
+                "application/openmetrics-text"
+            } else {
+                "text/plain; charset=UTF-8"
+            },
+            text: "# TYPE kong_node_info gauge\n".to_owned(),
+        })
     }
 
     fn cached(&self, key: &str) -> Option<Value> {

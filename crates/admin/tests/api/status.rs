@@ -77,6 +77,12 @@ async fn metrics_are_text() {
         Some("text/plain; charset=UTF-8")
     );
     assert!(page.body.contains("kong_node_info"));
+    let request = request("GET /metrics").header("accept", "application/openmetrics-text");
+    let page = send(&api.status, request.body(Body::empty()).unwrap()).await;
+    assert_eq!(
+        page.header("content-type"),
+        Some("application/openmetrics-text")
+    );
 }
 
 #[tokio::test]

@@ -1,5 +1,14 @@
 //! prometheus: Shows metrics to Prometheus.
 
+mod count;
+mod families;
+mod handler;
+mod models;
+mod series;
+mod state;
+
+pub use families::METRICS;
+
 use plugin_api::{BUNDLED_VERSION, Declaration, Phase, Phases, Plugin, fields};
 use schema::{Field, Subschema};
 
@@ -16,7 +25,7 @@ pub const DECLARATION: Declaration = Declaration {
 };
 
 /// The row of the table.
-pub const PLUGIN: Plugin = Plugin::declared(&DECLARATION);
+pub const PLUGIN: Plugin = Plugin::new(&DECLARATION, handler::build);
 
 fn schema() -> Subschema {
     Subschema::new("prometheus")
@@ -56,3 +65,6 @@ fn config() -> Field {
     )
     .required()
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,9 +11,13 @@ use crate::output::Output;
 pub fn reference(options: &Reference, output: &Output) -> anyhow::Result<ExitCode> {
     let text = match options.document {
         Document::Settings => config::reference_markdown(),
-        Document::Openapi => serde_json::to_string_pretty(&admin::openapi::document(
-            DeclaredEntities::default().schemas(),
-        ))?,
+        Document::Metrics => node::metrics::reference_markdown(),
+        Document::Openapi => {
+            let declared = DeclaredEntities::default();
+            let plugins = declared.plugin_endpoints();
+            let document = admin::openapi::document(declared.schemas(), plugins);
+            serde_json::to_string_pretty(&document)?
+        }
     };
     output.say(text.trim_end());
     Ok(ExitCode::SUCCESS)

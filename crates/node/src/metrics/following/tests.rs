@@ -8,7 +8,7 @@ fn page(status: &Status, answered_at: u64, now: u64) -> String {
     let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
     let mut page = Page::new();
     write(&mut page, status, at(answered_at), at(now));
-    page.finish()
+    page.finish(metrics::Format::Text)
 }
 
 #[test]
@@ -25,6 +25,8 @@ fn a_node_that_follows_has_no_lag_and_is_not_stale() {
         "silverback_config_lag_versions 0",
         "silverback_config_behind_seconds 0",
         "silverback_database_outage_seconds 0",
+        "silverback_config_age_seconds 0",
+        "kong_datastore_reachable 1",
         "silverback_config_held 0",
         "silverback_sync_divergences_total 0",
     ] {
@@ -52,6 +54,8 @@ fn a_node_without_its_database_counts_the_seconds() {
         "silverback_config_lag_versions 2",
         "silverback_config_behind_seconds 30",
         "silverback_database_outage_seconds 60",
+        "silverback_config_age_seconds 60",
+        "kong_datastore_reachable 0",
         "silverback_config_held 1",
         "silverback_replica_version 7",
     ] {
