@@ -167,6 +167,11 @@ impl Cluster {
         status
     }
 
+    /// Whether the shared store is known to be out of reach: what is not in the copy may be there all the same.
+    pub fn is_down(&self) -> bool {
+        self.link.is_down()
+    }
+
     /// When the store answered last; before it ever did, when this node started.
     pub fn answered_at(&self) -> SystemTime {
         self.link.answered_at()

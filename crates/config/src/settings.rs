@@ -59,6 +59,8 @@ pub struct Settings {
     pub store: StoreChoice,
     /// The plugins that may be configured: `bundled` and names; empty for none.
     pub plugins: Vec<String>,
+    /// The entities whose records plugins have at hand from the start.
+    pub cache_warmup: Vec<String>,
     /// The vaults that references may name.
     pub vaults: Vec<String>,
     pub vault_env_prefix: Option<String>,
@@ -172,6 +174,8 @@ pub struct Limits {
     /// What idle client connections get when the node finishes.
     pub quit_grace: Duration,
     pub admin_body: usize,
+    /// What a cache may take, in bytes.
+    pub cache_memory: u64,
 }
 
 /// A kind of DNS record to ask for.
@@ -367,6 +371,7 @@ impl Settings {
             dns: read.dns(),
             store: read.store(&prefix, &explicit),
             plugins: not_off(list(&values, "plugins")),
+            cache_warmup: list(&values, "db_cache_warmup_entities").to_vec(),
             vaults: not_off(list(&values, "vaults")),
             vault_env_prefix: text(&values, "vault_env_prefix").map(str::to_owned),
             strict_readiness: text(&values, "silverback_readiness") == Some("strict"),

@@ -50,6 +50,9 @@ pub enum Error {
     /// The upstream entity has no target that could take the request.
     #[error("failure to get a peer from the ring-balancer")]
     NoPeer,
+    /// Every target of the upstream handles as many requests as it may, and as many wait as may.
+    #[error("all targets of the upstream are busy")]
+    Busy,
     /// No connection to the upstream; nothing of the request was sent.
     #[error("upstream: {0}")]
     Connect(#[from] net::ConnectError),
@@ -104,6 +107,7 @@ impl Error {
             Self::Internal(_) | Self::Spill(_) => Blame::Gateway,
             Self::Resolve(_)
             | Self::NoPeer
+            | Self::Busy
             | Self::Connect(_)
             | Self::UpstreamClosed(_)
             | Self::UpstreamTimeout => Blame::Upstream,
@@ -120,7 +124,7 @@ impl Error {
             Self::BodyTooLarge => 413,
             Self::ClientGone(_) | Self::ClientStalled => 499,
             Self::NoRoute => 404,
-            Self::NoService | Self::NoPeer | Self::Resolve(_) => 503,
+            Self::NoService | Self::NoPeer | Self::Busy | Self::Resolve(_) => 503,
             Self::HttpsRequired(status) => *status,
             Self::Http2Required => 426,
             Self::NotGrpc => 415,
@@ -145,13 +149,15 @@ impl Error {
         }
     }
 
-    /// Whether an idempotent request may be tried elsewhere: the upstream failed or timed out before it answered.
+    /// Whether an idempotent request may be tried elsewhere: the upstream failed, timed out or
+    /// said something that is no answer.
     pub fn is_upstream_failure(&self) -> bool {
         matches!(
             self,
             Self::Connect(_)
                 | Self::UpstreamClosed(_)
                 | Self::UpstreamTimeout
+                | Self::Response(_)
                 | Self::Http2Upstream(_)
         )
     }

@@ -31,7 +31,7 @@ pub(crate) async fn send(
     }
     let status = reply.status;
     let stamp = Stamp {
-        proxied: exchange.forwarded.is_some(),
+        proxied: exchange.forwarded.is_some() || exchange.source == Source::Service,
         times,
         upstream_status: exchange.forwarded.map(|_| status),
     };
@@ -78,11 +78,15 @@ pub(crate) async fn send_plugin(
 ) -> Result<(), Error> {
     let target = exchange.target();
     let asked = exchange.asked(&target);
+    let source = match reply.replayed {
+        true => Source::Service,
+        false => Source::Exit,
+    };
     let reply = Reply::of_plugin(reply, &asked, &exchange.published.settings, &exchange.id);
     if let Client::Http1(client) = client {
         exchange.keep_alive &= client.can_drain_body();
     }
-    exchange.source = Source::Exit;
+    exchange.source = source;
     send(exchange, client, reply).await
 }
 
@@ -138,6 +142,7 @@ impl Stamp {
     fn headers(
         &self,
         published: &Published,
+        reply: &Reply,
         id: &RequestId,
         mut add: impl FnMut(&'static str, &[u8]),
     ) {
@@ -171,7 +176,7 @@ impl Stamp {
                 Decimal::new(self.times.total).as_ref(),
             );
         }
-        if enabled.server {
+        if enabled.server && !(self.proxied && reply.says("Server")) {
             add("Server", token);
         }
         if enabled.request_id {
@@ -202,7 +207,7 @@ pub(crate) fn write_http1(
     let _ = write!(
         out,
         "\r\nContent-Length: {}\r\nConnection: {}\r\n",
-        reply.body.len(),
+        reply.length(with_body),
         if keep_alive { "keep-alive" } else { "close" }
     );
     let mut line = |name: &str, value: &[u8]| {
@@ -217,14 +222,23 @@ pub(crate) fn write_http1(
         out.extend_from_slice(b"\r\n");
     };
     for (name, value) in &reply.headers {
-        line(name, value);
+        if !is_framing(name) {
+            line(name, value);
+        }
     }
-    stamp.headers(published, id, &mut line);
+    stamp.headers(published, reply, id, &mut line);
     out.extend_from_slice(b"\r\n");
     if with_body {
         out.extend_from_slice(&reply.body);
     }
     out
+}
+
+/// Whether a header says where the body ends; only we say that.
+fn is_framing(name: &str) -> bool {
+    ["Content-Length", "Transfer-Encoding"]
+        .iter()
+        .any(|framing| framing.eq_ignore_ascii_case(name))
 }
 
 /// An answer of ours over HTTP/2.
@@ -237,19 +251,22 @@ pub(crate) async fn send_http2(
     stamp: &Stamp,
     is_head: bool,
 ) -> Result<(), Error> {
-    let mut head = ResponseHead::new(reply.status, Framing::Length(reply.body.len() as u64));
+    let framing = Framing::Length(reply.length(!is_head));
+    let mut head = ResponseHead::new(reply.status, framing);
     let mut date = Vec::new();
     worker.moment.write_http_date(&mut date);
     // Every value is ours or was checked when it was read; one that is refused here is left out.
     let _ = head.headers.append(Known::Date, date);
     for (name, value) in &reply.headers {
-        let _ = head.headers.append(&**name, value);
+        if !is_framing(name) {
+            let _ = head.headers.append(&**name, value);
+        }
     }
-    stamp.headers(published, id, |name, value| {
+    stamp.headers(published, &reply, id, |name, value| {
         let _ = head.headers.append(name, value);
     });
     let end = is_head || reply.body.is_empty();
-    client.begin(&head, Framing::Length(reply.body.len() as u64), end)?;
+    client.begin(&head, framing, end)?;
     if end {
         Ok(())
     } else {

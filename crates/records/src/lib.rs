@@ -1,12 +1,16 @@
 //! Records for the plugins: consumers and credentials out of the store, through a bounded cache of the node.
 //!
 //! - What was found is kept until the change feed says that it changed; that nothing was found is kept as well, so that
-//!   guessing keys costs the store nothing.
+//!   guessing keys costs the store nothing. All of it together takes no more memory than it may.
 //! - Many who ask for the same thing at once ask the store once.
 //! - Invariant: an answer that was read before a change never stays in the cache after it. A read notes the epoch of its
 //!   entity before it asks the store, and keeps the answer only if the epoch is the same afterwards.
+//! - While the store is cut off from what others write, that nothing was found means nothing: the answer is
+//!   [`Unavailable`], never *there is no such record*.
 //! - A unique value leads to an id, and the id to the record: when a record changes, only its id has to be forgotten,
 //!   because a record that no longer holds the value is a miss.
+
+mod weight;
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -34,6 +38,9 @@ type UniqueKey = (Name, Name, Box<str>);
 /// An entity, a foreign field and the id in it.
 type ParentKey = (Name, Name, Uuid);
 
+/// Tells whether a store knows everything that there is: not while it is a copy whose origin is out of reach.
+pub type IsCurrent = Arc<dyn Fn() -> bool + Send + Sync>;
+
 /// The cache. Cloning shares it.
 #[derive(Clone)]
 pub struct RecordCache(Arc<Inner>);
@@ -41,9 +48,12 @@ pub struct RecordCache(Arc<Inner>);
 struct Inner {
     store: Arc<dyn Store>,
     catalog: Catalog,
+    /// Whether the store knows everything that there is.
+    is_current: IsCurrent,
     /// Where the store is asked; never on a worker.
     runtime: Handle,
     clock: Arc<dyn Clock>,
+    memory: u64,
     by_id: Cache<(Name, Uuid), Entry>,
     by_unique: Cache<UniqueKey, Option<Uuid>>,
     by_parent: Cache<ParentKey, Arc<[Uuid]>>,
@@ -70,25 +80,35 @@ pub struct Figures {
     pub misses: u64,
     /// How many records, values and lists are kept.
     pub entries: u64,
+    /// How many bytes they take, about.
+    pub bytes: u64,
 }
 
 impl RecordCache {
-    /// An empty cache that keeps about as many records as `capacity` says. The store is asked on `runtime`.
+    /// An empty cache that takes about as many bytes as `memory` says. The store is asked on `runtime`.
     pub fn new(
         store: Arc<dyn Store>,
         catalog: Catalog,
-        capacity: u64,
+        is_current: IsCurrent,
+        memory: u64,
         runtime: Handle,
         clock: Arc<dyn Clock>,
     ) -> Self {
+        let part = |of: u64| memory / 8 * of;
         Self(Arc::new(Inner {
             store,
             catalog,
+            is_current,
             runtime,
             clock,
-            by_id: Cache::new(capacity),
-            by_unique: Cache::new(capacity),
-            by_parent: Cache::new(capacity),
+            memory,
+            by_id: bounded(part(5), |_, entry: &Entry| weight::of_record(entry.record.as_deref())),
+            by_unique: bounded(part(2), |(_, _, value): &UniqueKey, _| {
+                weight::of_key(value.len())
+            }),
+            by_parent: bounded(part(1), |_, ids: &Arc<[Uuid]>| {
+                weight::of_key(ids.len() * size_of::<Uuid>())
+            }),
             epochs: Mutex::default(),
             records_asked: Flights::default(),
             values_asked: Flights::default(),
@@ -135,6 +155,20 @@ impl RecordCache {
         inner.by_parent.invalidate_all();
     }
 
+    /// Reads records of these entities before anybody asks for them, until half the memory is taken. What other entities
+    /// they lead to is not read.
+    ///
+    /// # Errors
+    /// When the store cannot be read; what was read until then is kept.
+    pub async fn warm(&self, entities: &[String]) -> Result<u64, Unavailable> {
+        let inner = &self.0;
+        let mut read = 0;
+        for schema in entities.iter().filter_map(|name| inner.schema(name)) {
+            read += inner.warm(schema).await?;
+        }
+        Ok(read)
+    }
+
     /// How the cache has done so far.
     pub fn figures(&self) -> Figures {
         let inner = &self.0;
@@ -144,6 +178,9 @@ impl RecordCache {
             entries: inner.by_id.entry_count()
                 + inner.by_unique.entry_count()
                 + inner.by_parent.entry_count(),
+            bytes: inner.by_id.weighted_size()
+                + inner.by_unique.weighted_size()
+                + inner.by_parent.weighted_size(),
         }
     }
 
@@ -166,7 +203,7 @@ impl Records for RecordCache {
         let inner = &self.0;
         match by {
             By::Id(id) => {
-                match inner.known(entity, id) {
+                match inner.known(entity, id).filter(|found| inner.is_sure(found)) {
                     Some(record) => self.hit(record),
                     None => {
                         let read = inner.clone();
@@ -178,7 +215,10 @@ impl Records for RecordCache {
                     }
                 }
             }
-            By::Unique(field, value) => match inner.known_value(entity, field, value) {
+            By::Unique(field, value) => match inner
+                .known_value(entity, field, value)
+                .filter(|found| inner.is_sure(found))
+            {
                 Some(record) => self.hit(record),
                 None => {
                     let (read, value) = (inner.clone(), Box::<str>::from(value));
@@ -217,6 +257,19 @@ impl Inner {
             Some(epoch) => epoch.clone(),
             None => epochs.entry(entity.to_owned()).or_default().clone(),
         }
+    }
+
+    /// Whether an answer can be given: what is there is there, what is not may be somewhere else.
+    fn is_sure(&self, found: &Found) -> bool {
+        found.is_some() || (self.is_current)()
+    }
+
+    /// The same for an answer of the store.
+    fn surely(&self, found: Found) -> Result<Found, Unavailable> {
+        if self.is_sure(&found) {
+            return Ok(found);
+        }
+        Err(Unavailable("the database, and this node's copy has no such record".to_owned()))
     }
 
     /// Lets nobody join a read that began before a change.
@@ -258,12 +311,49 @@ impl Inner {
         Some(records.into())
     }
 
+    async fn warm(&self, schema: &'static Schema) -> Result<u64, Unavailable> {
+        let epoch = self.epoch(schema.name);
+        let key = schema.cache_key.first().and_then(|key| {
+            let mut unique = schema.unique_fields();
+            unique.find_map(|(field, _)| (field == *key).then_some(field))
+        });
+        let mut request = PageRequest {
+            size: PageRequest::MAX_SIZE,
+            ..PageRequest::default()
+        };
+        let mut read = 0;
+        while self.by_id.weighted_size() < self.memory / 2 {
+            let before = epoch.load(Ordering::SeqCst);
+            let page = self.store.page(schema, &request).await.map_err(failed)?;
+            let records: Vec<_> = page.records.into_iter().map(Arc::new).collect();
+            self.keep(&epoch, before, || {
+                for record in &records {
+                    let Some(id) = id_of(record) else { continue };
+                    self.keep_record(schema.name, id, Some(record.clone()));
+                    if let Some(field) = key
+                        && let Some(value) = record.get(field).and_then(Value::as_str)
+                    {
+                        let key = (schema.name, field, value.into());
+                        self.by_unique.insert(key, Some(id));
+                    }
+                }
+            });
+            read += records.len() as u64;
+            self.by_id.run_pending_tasks();
+            match page.offset {
+                None => break,
+                offset => request.offset = offset,
+            }
+        }
+        Ok(read)
+    }
+
     async fn read_id(self: Arc<Self>, entity: Name, id: Uuid) -> Result<Found, Unavailable> {
         let schema = self.schema(entity).ok_or_else(|| unknown(entity))?;
         let epoch = self.epoch(entity);
         let before = epoch.load(Ordering::SeqCst);
         let record = self.store.get(schema, Key::Id(id)).await.map_err(failed)?;
-        let record = record.map(Arc::new);
+        let record = self.surely(record.map(Arc::new))?;
         self.keep(&epoch, before, || {
             self.keep_record(entity, id, record.clone())
         });
@@ -280,12 +370,8 @@ impl Inner {
         let epoch = self.epoch(entity);
         let before = epoch.load(Ordering::SeqCst);
         let key = Key::Unique(field, &value);
-        let record = self
-            .store
-            .get(schema, key)
-            .await
-            .map_err(failed)?
-            .map(Arc::new);
+        let record = self.store.get(schema, key).await.map_err(failed)?;
+        let record = self.surely(record.map(Arc::new))?;
         let id = record.as_ref().and_then(|record| id_of(record));
         self.keep(&epoch, before, || {
             if let Some(id) = id {
@@ -349,6 +435,15 @@ impl Inner {
         let until = seconds.map(|left| self.clock.monotonic() + Duration::from_secs(left));
         self.by_id.insert((entity, id), Entry { record, until });
     }
+}
+
+/// A cache of so many bytes.
+fn bounded<K, V>(bytes: u64, weigh: fn(&K, &V) -> u32) -> Cache<K, V>
+where
+    K: Eq + Hash + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    Cache::builder().max_capacity(bytes).weigher(weigh).build()
 }
 
 fn id_of(record: &Record) -> Option<Uuid> {

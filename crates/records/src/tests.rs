@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use plugin_api::{By, Lookup, Records, Unavailable};
@@ -21,7 +21,9 @@ struct Counted {
     store: SqliteStore,
     reads: AtomicUsize,
     gate: Semaphore,
-    away: std::sync::atomic::AtomicBool,
+    away: AtomicBool,
+    /// Whether it is a copy whose origin is out of reach.
+    cut_off: AtomicBool,
 }
 
 impl Counted {
@@ -100,11 +102,16 @@ impl Bench {
             store,
             reads: AtomicUsize::new(0),
             gate: Semaphore::new(1),
-            away: Default::default(),
+            away: AtomicBool::default(),
+            cut_off: AtomicBool::default(),
         });
         let clock = Arc::new(ManualClock::at(SystemClock.now()));
         let runtime = tokio::runtime::Handle::current();
-        let cache = RecordCache::new(store.clone(), catalog(), 1000, runtime, clock.clone());
+        let origin = store.clone();
+        let is_current = Arc::new(move || !origin.cut_off.load(Ordering::SeqCst));
+        let memory = 1 << 20;
+        let cache =
+            RecordCache::new(store.clone(), catalog(), is_current, memory, runtime, clock.clone());
         Self {
             store,
             cache,
@@ -302,4 +309,54 @@ async fn a_record_is_gone_when_its_time_is_over() {
 
 fn record(value: Value) -> Record {
     value.as_object().cloned().expect("an object")
+}
+
+#[tokio::test]
+async fn what_a_copy_does_not_know_is_unknown_while_its_origin_is_away() {
+    let bench = Bench::new();
+    bench.write(ALICE, "alice").await;
+    assert_eq!(bench.id("nobody").await, None);
+    let cut_off = |is: bool| bench.store.cut_off.store(is, Ordering::SeqCst);
+    cut_off(true);
+    for unknown in ["nobody", "bob"] {
+        let answer = bench.find(unknown).get().await;
+        assert!(matches!(answer, Err(Unavailable(_))), "{unknown}: {answer:?}");
+    }
+    let by_id = bench.cache.find("consumers", By::Id(BOB)).get().await;
+    assert!(matches!(by_id, Err(Unavailable(_))));
+    assert_eq!(bench.id("alice").await, Some(ALICE), "what is there is there");
+    cut_off(false);
+    assert_eq!(bench.id("bob").await, None);
+}
+
+#[tokio::test]
+async fn memory_is_bounded_whatever_is_asked_for() {
+    let bench = Bench::new();
+    for number in 0..3000_u128 {
+        let name = format!("{number}-{}", "x".repeat(500));
+        let known = consumer(Uuid::from_u128(number), &name);
+        bench.cache.0.keep_record("consumers", Uuid::from_u128(number), Some(Arc::new(known)));
+        assert_eq!(bench.id(&name).await, None);
+    }
+    bench.cache.0.by_id.run_pending_tasks();
+    bench.cache.0.by_unique.run_pending_tasks();
+    let figures = bench.cache.figures();
+    assert!(figures.bytes <= 1 << 20 && figures.entries > 500, "{figures:?}");
+}
+
+#[tokio::test]
+async fn a_warm_cache_knows_before_anybody_asks() {
+    let bench = Bench::new();
+    for number in 1..=5 {
+        let name = format!("consumer-{number}");
+        bench.write(Uuid::from_u128(number), &name).await;
+    }
+    let wanted = ["consumers".to_owned(), "unicorns".to_owned()];
+    assert_eq!(bench.cache.warm(&wanted).await.expect("a store"), 5);
+    let reads = bench.reads();
+    let by_id = bench.cache.find("consumers", By::Id(Uuid::from_u128(3)));
+    assert!(matches!(by_id, Lookup::Known(Some(_))));
+    assert_eq!(bench.reads(), reads);
+    bench.delete(Uuid::from_u128(3)).await;
+    assert_eq!(bench.id("consumer-3").await, None);
 }

@@ -231,6 +231,7 @@ impl Reader<'_> {
                 .duration("nginx_http_keepalive_timeout", Duration::from_secs(75)),
             keepalive_requests: self.integer("nginx_http_keepalive_requests"),
             quit_grace: self.seconds("silverback_quit_grace").unwrap_or_default(),
+            cache_memory: self.size("mem_cache_size", 128 << 20),
             admin_body: if admin_body == 0 {
                 1 << 30
             } else {

@@ -3,7 +3,7 @@
 use crate::declaration::Declaration as D;
 use crate::declaration::Group;
 use crate::declaration::Kind::{
-    Boolean, Choice, Integer, List, ListOf, Number, Path, Switch, Text,
+    Boolean, Choice, Integer, List, ListOf, Number, Path, Size, Switch, Text,
 };
 
 pub(super) const GENERAL: Group = Group {
@@ -42,8 +42,7 @@ pub(super) const GENERAL: Group = Group {
             .nothing("configuration is always processed on threads of its own"),
         D::new("worker_events_max_payload", Integer(0, i64::MAX), "65535", "The largest message between Kong's workers, in bytes.")
             .nothing("workers share memory and send each other no messages"),
-        D::new("mem_cache_size", Text, "128m", "Size of the memory that Kong's workers share.")
-            .nothing("memory is taken as it is needed"),
+        D::new("mem_cache_size", Size, "128m", "How much memory a cache may take: the records that plugins looked up, and each cache of `proxy-cache`."),
         D::new("kic", Boolean, "off", "Whether Kong's ingress controller drives the node.")
             .nothing("the Admin API serves the ingress controller without being told"),
         D::new("port_maps", List, "", "Outside ports for listening ports, as `outside:inside`: what a client of a port-mapped container dialled. Used in `X-Forwarded-Port` and when a route names ports."),

@@ -179,8 +179,7 @@ pub(super) const CACHING: Group = Group {
             "db_cache_warmup_entities",
             List,
             "services",
-            "What is cached at the start.",
-        )
-        .nothing(IN_MEMORY),
+            "The entities whose records plugins have at hand from the start, as far as half of `mem_cache_size` goes, such as `consumers, keyauth_credentials`. Services, routes and plugins always are.",
+        ),
     ],
 };

@@ -1,5 +1,11 @@
 //! proxy-cache: Answers from a cache.
 
+mod cache;
+mod directives;
+mod endpoints;
+mod handler;
+mod key;
+
 use plugin_api::{BUNDLED_VERSION, Declaration, Phase, Phases, Plugin, fields};
 use schema::{Check, Field, Record, Subschema};
 
@@ -16,7 +22,8 @@ pub const DECLARATION: Declaration = Declaration {
 };
 
 /// The row of the table.
-pub const PLUGIN: Plugin = Plugin::declared(&DECLARATION);
+pub const PLUGIN: Plugin =
+    Plugin::new(&DECLARATION, handler::build).with_endpoints(endpoints::ENDPOINTS);
 
 fn schema() -> Subschema {
     Subschema::new("proxy-cache")
@@ -144,3 +151,6 @@ fn check_dictionary(record: &Record, _now: i64) -> Result<(), String> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;
