@@ -65,6 +65,14 @@ pub trait Eligible {
     fn is_healthy(&self, address: usize) -> bool;
     /// Whether this exchange has tried it already. Such an address is taken only if there is no other.
     fn is_tried(&self, address: usize) -> bool;
+    /// Whether it takes another exchange now.
+    fn has_room(&self, _address: usize) -> bool {
+        true
+    }
+    /// Whether it is to be spared. Such an address is taken only if there is no other that is untried.
+    fn is_spared(&self, _address: usize) -> bool {
+        false
+    }
 }
 
 /// Every address is healthy and untried.
@@ -160,15 +168,20 @@ impl Balancer {
             .position(|own| own.endpoint() == endpoint)
     }
 
-    /// Chooses an address for an exchange; `None` if no healthy address has a weight.
+    /// Chooses an address for an exchange; `None` if no healthy address with room has a weight.
     ///
-    /// `key` is what consistent hashing goes by; equal keys get the same address as long as it is healthy.
-    /// Addresses that were tried come last. With least connections, each pick must be paired with a
-    /// [`Self::release`].
+    /// `key` is what consistent hashing goes by; equal keys get the same address as long as it can be used.
+    /// Addresses that were tried come last, and before them those that are to be spared. With least connections, each
+    /// pick must be paired with a [`Self::release`].
     pub fn pick(&mut self, key: &[u8], eligible: &impl Eligible) -> Option<usize> {
-        let fresh = |address: usize| eligible.is_healthy(address) && !eligible.is_tried(address);
-        let picked = self.pick_among(key, fresh);
-        picked.or_else(|| self.pick_among(key, |address| eligible.is_healthy(address)))
+        let usable = |address: usize| eligible.is_healthy(address) && eligible.has_room(address);
+        let fresh = |address: usize| usable(address) && !eligible.is_tried(address);
+        let picked = self.pick_among(key, |address| {
+            fresh(address) && !eligible.is_spared(address)
+        });
+        picked
+            .or_else(|| self.pick_among(key, fresh))
+            .or_else(|| self.pick_among(key, usable))
     }
 
     fn pick_among(&mut self, key: &[u8], allowed: impl Fn(usize) -> bool) -> Option<usize> {
@@ -194,8 +207,8 @@ impl Balancer {
         }
     }
 
-    /// Whether more than `threshold` percent of the total weight is on healthy addresses; never without weight.
-    pub fn is_healthy(&self, threshold: f64, eligible: &impl Eligible) -> bool {
+    /// The percentage of the total weight that is on healthy addresses; `None` without weight.
+    pub fn healthy_share(&self, eligible: &impl Eligible) -> Option<f64> {
         let total: u64 = self
             .addresses
             .iter()
@@ -209,7 +222,7 @@ impl Balancer {
             reason = "sums of 16-bit weights are far below 2^52"
         )]
         let percent = healthy as f64 * 100.0 / total as f64;
-        total > 0 && percent > threshold
+        (total > 0).then_some(percent)
     }
 }
 

@@ -45,6 +45,8 @@ fn over(algorithm: Algorithm, weights: &[u32]) -> Balancer {
 struct Limits {
     unhealthy: HashSet<usize>,
     tried: HashSet<usize>,
+    full: HashSet<usize>,
+    spared: HashSet<usize>,
 }
 
 impl Eligible for Limits {
@@ -54,6 +56,14 @@ impl Eligible for Limits {
 
     fn is_tried(&self, address: usize) -> bool {
         self.tried.contains(&address)
+    }
+
+    fn has_room(&self, address: usize) -> bool {
+        !self.full.contains(&address)
+    }
+
+    fn is_spared(&self, address: usize) -> bool {
+        self.spared.contains(&address)
     }
 }
 
@@ -225,6 +235,26 @@ fn a_retry_goes_elsewhere_while_there_is_elsewhere() {
 }
 
 #[test]
+fn what_is_spared_comes_before_what_was_tried_and_what_is_full_never() {
+    for algorithm in ALGORITHMS {
+        let mut balancer = over(algorithm, &[10, 10, 10, 10]);
+        let mut eligible = Limits {
+            tried: HashSet::from([1]),
+            full: HashSet::from([0]),
+            spared: HashSet::from([2]),
+            ..Limits::default()
+        };
+        for expected in [Some(3), Some(2), Some(1), None] {
+            for key in 0..20_u32 {
+                let picked = balancer.pick(&key.to_le_bytes(), &eligible);
+                assert_eq!(picked, expected, "{algorithm:?}");
+            }
+            eligible.full.extend(expected);
+        }
+    }
+}
+
+#[test]
 fn least_connections_honours_weights_and_releases() {
     let mut balancer = over(Algorithm::LeastConnections, &[10, 20]);
     let picks: Vec<_> = (0..6).filter_map(|_| balancer.pick(b"", &All)).collect();
@@ -271,11 +301,10 @@ fn health_is_a_share_of_the_weight() {
     let balancer = over(Algorithm::RoundRobin, &[60, 40]);
     let eligible = Limits {
         unhealthy: HashSet::from([0]),
-        tried: HashSet::new(),
+        ..Limits::default()
     };
-    assert!(balancer.is_healthy(39.0, &eligible));
-    assert!(!balancer.is_healthy(40.0, &eligible));
-    assert!(!over(Algorithm::RoundRobin, &[0]).is_healthy(0.0, &All));
+    assert_eq!(balancer.healthy_share(&eligible), Some(40.0));
+    assert_eq!(over(Algorithm::RoundRobin, &[0]).healthy_share(&All), None);
 }
 
 proptest! {
@@ -304,7 +333,7 @@ proptest! {
         weights in proptest::collection::vec(1u32..20, 2..10),
         sick in proptest::collection::hash_set(0usize..10, 0..9),
     ) {
-        let eligible = Limits { unhealthy: sick, tried: HashSet::new() };
+        let eligible = Limits { unhealthy: sick, ..Limits::default() };
         let mut balancer = over(Algorithm::RoundRobin, &weights);
         let total: u32 = weights.iter().sum();
         let mut counts = vec![0_u32; weights.len()];
@@ -324,7 +353,7 @@ proptest! {
         sick in proptest::collection::hash_set(0usize..20, 0..20),
         keys in proptest::collection::vec(any::<u32>(), 1..40),
     ) {
-        let eligible = Limits { unhealthy: sick, tried: HashSet::new() };
+        let eligible = Limits { unhealthy: sick, ..Limits::default() };
         let possible = |index: usize| weights[index] > 0 && eligible.is_healthy(index);
         let any = (0..weights.len()).any(possible);
         for algorithm in ALGORITHMS {
@@ -353,7 +382,7 @@ proptest! {
     #[test]
     fn hashing_moves_only_keys_of_the_lost_address(lost in 0usize..8, keys in proptest::collection::vec(any::<u64>(), 1..60)) {
         let mut balancer = over(Algorithm::ConsistentHashing, &[100; 8]);
-        let eligible = Limits { unhealthy: HashSet::from([lost]), tried: HashSet::new() };
+        let eligible = Limits { unhealthy: HashSet::from([lost]), ..Limits::default() };
         for key in keys {
             let key = key.to_string();
             let before = balancer.pick(key.as_bytes(), &All).unwrap();

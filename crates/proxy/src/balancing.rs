@@ -6,29 +6,45 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use balancer::{Address, Balancer, Eligible, Shape};
-use health::{AddressHealth, Group, Observation, Resolved, TargetName};
+use health::{AddressHealth, Group, Place, Queue, Tally};
 use snapshot::Upstream;
+use stdx::SeededRandom;
 use uuid::Uuid;
 
-use crate::error::Error;
+use crate::lease::{Lease, Past};
 use crate::local::Local;
+use crate::target_names::Names;
 
-/// How soon names that could not be resolved are tried again.
-const RETRY: Duration = Duration::from_secs(1);
-
-/// What a passive check is called where somebody asks why a target is out.
-const TRAFFIC: &str = "traffic";
+/// How many workers there have been.
+static WORKERS: AtomicU64 = AtomicU64::new(0);
 
 /// The balancers of one worker.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Balancers {
-    entries: Rc<RefCell<HashMap<Uuid, Entry>>>,
+    entries: Entries,
     /// How many balancers there have been.
     made: Cell<u64>,
+    /// The worker among all that there have been.
+    worker: u64,
 }
+
+impl Default for Balancers {
+    fn default() -> Self {
+        Self {
+            entries: Entries::default(),
+            made: Cell::new(0),
+            worker: WORKERS.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+}
+
+/// The balancers by their upstreams, and shared with those who have an address out of one.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Entries(Rc<RefCell<HashMap<Uuid, Entry>>>);
 
 #[derive(Debug)]
 struct Entry {
@@ -38,122 +54,96 @@ struct Entry {
     number: u64,
     /// When the first of the names has to be resolved again.
     expires: Instant,
-    /// None without health checks.
-    health: Option<EntryHealth>,
-}
-
-#[derive(Debug)]
-struct EntryHealth {
     group: Arc<Group>,
     /// In the order of the balancer's addresses.
-    addresses: Vec<Arc<AddressHealth>>,
-    /// Whether enough weight is healthy, and the state of the group that this was found in.
-    enough: Cell<(u64, bool)>,
+    health: Vec<Arc<AddressHealth>>,
+    /// In the same order, for those that were picked.
+    tallies: Vec<Option<Arc<Tally>>>,
+    /// How the upstream stands, and the state of the group that this was found in.
+    standing: Cell<(u64, Standing)>,
 }
 
-/// A pick out of an upstream, to be given back when the exchange is over.
-///
-/// It names the address and not only its place: the balancer may be replaced while the exchange goes on.
-#[derive(Debug)]
-pub(crate) struct Lease {
-    entries: Rc<RefCell<HashMap<Uuid, Entry>>>,
-    upstream: Arc<Upstream>,
-    address: Address,
-    index: usize,
-    /// The balancer in which the address has the index.
-    number: u64,
-    health: Option<(Arc<Group>, Arc<AddressHealth>)>,
-    /// Counts in the balancer until it is given back.
-    open: bool,
-    tried: Vec<Address>,
-    began: Instant,
-    clock: Arc<dyn stdx::Clock>,
+/// How an upstream as a whole stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// Enough weight is healthy.
+    Healthy,
+    /// Too little is, and nobody is asked.
+    Unhealthy,
+    /// So little is that probably the checks are wrong: everybody is asked.
+    Panic,
 }
 
-impl Lease {
-    /// Where it came from.
-    pub fn upstream(&self) -> &Arc<Upstream> {
-        &self.upstream
-    }
-
-    /// Notes that the address did not serve, and whether that was its fault.
-    pub fn failed(&mut self, error: &Error) {
-        let observation = match error {
-            Error::Connect(error) if error.kind == net::ConnectFailure::Local => None,
-            _ if error.status() == 504 => Some(Observation::TimedOut),
-            Error::Response(_) => Some(Observation::Garbage),
-            _ if error.is_upstream_failure() => Some(Observation::ConnectionFailed),
-            _ => None,
-        };
-        if let Some(observation) = observation {
-            self.observe(observation);
-        }
-        self.tried.push(self.address.clone());
-        self.release(false);
-    }
-
-    /// Notes that the address answered.
-    pub fn answered(&self, status: u16) {
-        // Compat: a gateway's status 504 is a timeout, whoever gives it.
-        self.observe(match status {
-            504 => Observation::TimedOut,
-            _ => Observation::Status(status),
-        });
-    }
-
-    fn observe(&self, observation: Observation) {
-        let Some((group, health)) = &self.health else {
-            return;
-        };
-        let thresholds = &group.checks().passive;
-        if health.observe(observation, thresholds, TRAFFIC) {
-            tracing::warn!(
-                upstream = %self.upstream.name, target = %self.address.target, port = self.address.port,
-                healthy = health.is_healthy(), ?observation, "the health of a target changed"
-            );
-        }
-    }
-
-    fn release(&mut self, answered: bool) {
-        if !std::mem::take(&mut self.open) {
-            return;
-        }
-        let now = self.clock.monotonic();
-        let mut entries = self.entries.borrow_mut();
-        let Some(entry) = entries.get_mut(&self.upstream.id) else {
-            return;
-        };
-        let index = if entry.number == self.number {
-            Some(self.index)
-        } else {
-            entry.balancer.index_of(&self.address)
-        };
-        if let Some(index) = index {
-            let time = answered.then(|| now.saturating_duration_since(self.began));
-            entry.balancer.release(index, time, now);
-        }
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        self.release(true);
-    }
+/// What became of a pick.
+pub(crate) enum Pick {
+    Taken(Box<Lease>, SocketAddr),
+    /// Every address that could serve handles as many requests as it may. So many may wait in the queue.
+    Busy(Arc<Queue>, u32),
+    /// No address can serve.
+    Nobody,
 }
 
 struct Choice<'a> {
     tried: Vec<usize>,
-    health: Option<&'a [Arc<AddressHealth>]>,
+    health: &'a [Arc<AddressHealth>],
+    ignores_health: bool,
+    /// Requests that an address handles at a time.
+    limit: Option<u32>,
+    /// Others took the last place there.
+    full: Vec<usize>,
+    /// How long addresses start slowly, and the part of its share from which one is taken this time.
+    slow_start: Option<(Duration, f64)>,
 }
 
 impl Eligible for Choice<'_> {
     fn is_healthy(&self, address: usize) -> bool {
-        let health = self.health.and_then(|health| health.get(address));
-        health.is_none_or(|health| health.is_healthy())
+        let health = self.health.get(address);
+        self.ignores_health || health.is_none_or(|health| health.is_healthy())
     }
 
     fn is_tried(&self, address: usize) -> bool {
         self.tried.contains(&address)
+    }
+
+    fn has_room(&self, address: usize) -> bool {
+        let Some(limit) = self.limit else {
+            return true;
+        };
+        let health = self.health.get(address);
+        !self.full.contains(&address) && health.is_none_or(|health| health.has_room(limit))
+    }
+
+    fn is_spared(&self, address: usize) -> bool {
+        let (Some((time, least)), Some(health)) = (self.slow_start, self.health.get(address))
+        else {
+            return false;
+        };
+        health.part(time) < least
+    }
+}
+
+impl Entries {
+    /// Notes that an exchange with an address is over, which had this index in the balancer of this number.
+    pub fn release(
+        &self,
+        upstream: &Upstream,
+        (number, index): (u64, usize),
+        address: &Address,
+        answered_after: Option<Duration>,
+        now: Instant,
+    ) {
+        let mut entries = self.0.borrow_mut();
+        let Some(entry) = entries.get_mut(&upstream.id) else {
+            return;
+        };
+        let index = if entry.number == number {
+            Some(index)
+        } else {
+            entry.balancer.index_of(address)
+        };
+        if let Some(index) = index {
+            entry.balancer.release(index, answered_after, now);
+        }
     }
 }
 
@@ -167,6 +157,7 @@ impl Balancers {
             |entry: &Entry| Arc::ptr_eq(&entry.upstream, upstream) && entry.expires > now;
         if self
             .entries
+            .0
             .borrow()
             .get(&upstream.id)
             .is_some_and(is_current)
@@ -194,22 +185,25 @@ impl Balancers {
     }
 
     fn has_addresses(&self, upstream: &Upstream) -> bool {
-        let entries = self.entries.borrow();
+        let entries = self.entries.0.borrow();
         let entry = entries.get(&upstream.id);
         entry.is_some_and(|entry| !entry.balancer.addresses().is_empty())
     }
 
     fn is_about(&self, upstream: &Arc<Upstream>) -> bool {
-        let entries = self.entries.borrow();
+        let entries = self.entries.0.borrow();
         let entry = entries.get(&upstream.id);
         entry.is_some_and(|entry| Arc::ptr_eq(&entry.upstream, upstream))
     }
 
     fn put(&self, worker: &Local, upstream: &Arc<Upstream>, names: Names) {
         let now = worker.clock.monotonic();
-        let mut entries = self.entries.borrow_mut();
-        let (addresses, expires) = names.finish(entries.get(&upstream.id), now);
+        let mut entries = self.entries.0.borrow_mut();
         let before = entries.get_mut(&upstream.id);
+        let had = before
+            .as_ref()
+            .map_or(&[][..], |before| before.balancer.addresses());
+        let (addresses, expires) = names.finish(had, now);
         if let Some(before) = before
             && before.balancer.addresses() == addresses
             && Arc::ptr_eq(&before.upstream, upstream)
@@ -221,11 +215,7 @@ impl Balancers {
             .shared
             .health
             .group(upstream.id, &upstream.name, &upstream.healthchecks);
-        let health = group.is_on().then(|| EntryHealth {
-            addresses: group.health(&addresses),
-            enough: Cell::new((u64::MAX, true)),
-            group,
-        });
+        let health = group.health(&addresses);
         let mut random = worker.random.borrow_mut();
         let shape = Shape {
             algorithm: upstream.algorithm,
@@ -244,157 +234,151 @@ impl Balancers {
             balancer,
             number: self.made.get(),
             expires,
+            group,
+            tallies: vec![None; health.len()],
             health,
+            standing: Cell::new((u64::MAX, Standing::Healthy)),
         };
         entries.insert(upstream.id, entry);
     }
 
-    /// An address for a request, with the name of its target.
-    pub fn pick(
-        &self,
-        worker: &Local,
-        upstream: &Arc<Upstream>,
-        key: &[u8],
-        before: Option<Lease>,
-    ) -> Option<(Lease, SocketAddr, Box<str>)> {
-        let tried = before
-            .map(|mut lease| std::mem::take(&mut lease.tried))
-            .unwrap_or_default();
-        let mut entries = self.entries.borrow_mut();
-        let entry = entries.get_mut(&upstream.id)?;
-        let places = tried
+    /// An address for a request. The past says what hashing goes by, and what was tried.
+    pub fn pick(&self, worker: &Local, upstream: &Arc<Upstream>, past: &mut Past) -> Pick {
+        let mut entries = self.entries.0.borrow_mut();
+        let Some(entry) = entries.get_mut(&upstream.id) else {
+            return Pick::Nobody;
+        };
+        let options = &entry.upstream.options;
+        let places = past
+            .tried
             .iter()
             .filter_map(|address| entry.balancer.index_of(address));
-        let choice = Choice {
-            tried: places.collect(),
-            health: entry.health.as_ref().map(|health| &*health.addresses),
-        };
-        if let Some(health) = &entry.health
-            && !health.has_enough(&entry.balancer, &choice)
-        {
-            return None;
+        let standing = entry.standing();
+        if standing == Standing::Unhealthy {
+            return Pick::Nobody;
         }
-        let index = entry.balancer.pick(key, &choice)?;
-        let address = entry.balancer.addresses().get(index)?.clone();
-        let bare = address.host.trim_start_matches('[').trim_end_matches(']');
-        let socket = SocketAddr::new(bare.parse::<IpAddr>().ok()?, address.port);
-        let name = (*address.target).into();
-        let health = entry.health.as_ref().and_then(|health| {
-            let address = health.addresses.get(index)?;
-            Some((health.group.clone(), address.clone()))
-        });
-        let lease = Lease {
-            entries: self.entries.clone(),
-            upstream: entry.upstream.clone(),
-            address,
-            index,
-            number: entry.number,
-            health,
-            open: true,
-            tried,
-            began: worker.clock.monotonic(),
-            clock: worker.clock.clone(),
+        let mut choice = Choice {
+            tried: places.collect(),
+            health: &entry.health,
+            ignores_health: standing == Standing::Panic || !entry.group.is_on(),
+            limit: options.max_connections,
+            full: Vec::new(),
+            slow_start: options
+                .slow_start
+                .map(|time| (time, fraction(&mut worker.random.borrow_mut()))),
         };
-        Some((lease, socket, name))
+        let now = worker.clock.monotonic();
+        let key = past.key.as_deref().unwrap_or_default();
+        let (index, place) = loop {
+            let Some(index) = entry.balancer.pick(key, &choice) else {
+                return entry.nobody(&choice);
+            };
+            let (Some(limit), Some(health)) = (choice.limit, entry.health.get(index)) else {
+                break (index, None);
+            };
+            if let Some(place) = Place::take(health, entry.group.queue(), limit) {
+                break (index, Some(place));
+            }
+            // Another worker was faster.
+            entry.balancer.release(index, None, now);
+            choice.full.push(index);
+        };
+        entry.lease(self, worker, index, place, past, now)
     }
 
     /// Forgets upstreams that are gone.
     pub fn retain(&self, exists: impl Fn(Uuid) -> bool) {
-        self.entries.borrow_mut().retain(|id, _| exists(*id));
+        self.entries.0.borrow_mut().retain(|id, _| exists(*id));
     }
 }
 
-impl EntryHealth {
-    /// Whether the upstream as a whole can be used. Perf: weighed anew only when a verdict changed.
-    fn has_enough(&self, balancer: &Balancer, choice: &Choice<'_>) -> bool {
+impl Entry {
+    /// How the upstream stands. Perf: weighed anew only when a verdict changed.
+    fn standing(&self) -> Standing {
+        if !self.group.is_on() {
+            return Standing::Healthy;
+        }
         let turns = self.group.turns();
-        let (weighed, enough) = self.enough.get();
+        let (weighed, standing) = self.standing.get();
         if weighed == turns {
-            return enough;
+            return standing;
         }
-        let enough = balancer.is_healthy(self.group.checks().threshold, choice);
-        self.enough.set((turns, enough));
-        enough
+        let healthy = Choice {
+            tried: Vec::new(),
+            health: &self.health,
+            ignores_health: false,
+            limit: None,
+            full: Vec::new(),
+            slow_start: None,
+        };
+        let panics_below = self.upstream.options.panic_threshold.unwrap_or(0.0);
+        let threshold = self.group.checks().threshold;
+        let standing = match self.balancer.healthy_share(&healthy) {
+            Some(share) if share < panics_below => Standing::Panic,
+            Some(share) if share > threshold => Standing::Healthy,
+            _ => Standing::Unhealthy,
+        };
+        self.standing.set((turns, standing));
+        standing
+    }
+
+    /// Why there was nobody to pick.
+    fn nobody(&self, choice: &Choice<'_>) -> Pick {
+        let addresses = self.balancer.addresses().iter().enumerate();
+        let usable = addresses
+            .filter(|(index, address)| address.weight > 0 && choice.is_healthy(*index))
+            .count();
+        if usable == 0 {
+            return Pick::Nobody;
+        }
+        let each = self.upstream.options.max_pending;
+        let places = each.saturating_mul(u32::try_from(usable).unwrap_or(u32::MAX));
+        Pick::Busy(self.group.queue().clone(), places)
+    }
+
+    fn lease(
+        &mut self,
+        balancers: &Balancers,
+        worker: &Local,
+        index: usize,
+        place: Option<Place>,
+        past: &mut Past,
+        now: Instant,
+    ) -> Pick {
+        let (Some(address), Some(health), Some(tally)) = (
+            self.balancer.addresses().get(index),
+            self.health.get(index),
+            self.tallies.get_mut(index),
+        ) else {
+            return Pick::Nobody;
+        };
+        let bare = address.host.trim_start_matches('[').trim_end_matches(']');
+        let Ok(ip) = bare.parse::<IpAddr>() else {
+            return Pick::Nobody;
+        };
+        let socket = SocketAddr::new(ip, address.port);
+        let tally = tally.get_or_insert_with(|| health.tally(balancers.worker));
+        let lease = Lease {
+            entries: balancers.entries.clone(),
+            upstream: self.upstream.clone(),
+            address: address.clone(),
+            index,
+            number: self.number,
+            group: self.group.clone(),
+            health: health.clone(),
+            tally: tally.clone(),
+            place,
+            open: true,
+            past: std::mem::take(past),
+            began: now,
+            clock: worker.clock.clone(),
+        };
+        Pick::Taken(Box::new(lease), socket)
     }
 }
 
-/// The targets of an upstream on their way to addresses.
-struct Names {
-    targets: Vec<TargetName>,
-    /// One for each target, as far as it is known.
-    resolved: Vec<Option<Result<Resolved, net::ResolveError>>>,
-}
-
-impl Names {
-    fn of(upstream: &Upstream) -> Self {
-        let targets = upstream.targets.iter().map(|target| TargetName {
-            host: (*target.host).into(),
-            port: target.port,
-            weight: target.weight,
-        });
-        let targets: Vec<_> = targets.collect();
-        Self {
-            resolved: vec![None; targets.len()],
-            targets,
-        }
-    }
-
-    /// Takes the answers that are at hand, and has the others asked for.
-    fn take_known(&mut self, worker: &Local) {
-        let now = worker.clock.monotonic();
-        for (target, resolved) in self.targets.iter().zip(&mut self.resolved) {
-            *resolved = health::resolve_at_once(&worker.shared.resolver, target, now);
-        }
-    }
-
-    /// Waits for the answers that are missing; they were all asked for at once.
-    async fn wait(&mut self, worker: &Local, upstream: &Upstream) {
-        let now = worker.clock.monotonic();
-        for (target, resolved) in self.targets.iter().zip(&mut self.resolved) {
-            if resolved.is_some() {
-                continue;
-            }
-            let answer = health::resolve(&worker.shared.resolver, target, now).await;
-            if let Err(error) = &answer {
-                tracing::warn!(%error, upstream = %upstream.name, target = %target.host, "a target's name does not resolve");
-            }
-            *resolved = Some(answer);
-        }
-    }
-
-    fn are_some_known(&self) -> bool {
-        let mut known = self.resolved.iter().flatten().flatten();
-        known.any(|resolved| !resolved.addresses.is_empty())
-    }
-
-    fn are_all_answered(&self) -> bool {
-        self.resolved.iter().all(Option::is_some)
-    }
-
-    /// All addresses, and when they have to be asked for again. A target without an answer keeps the addresses it had.
-    fn finish(self, before: Option<&Entry>, now: Instant) -> (Vec<Address>, Instant) {
-        let mut addresses = Vec::with_capacity(self.targets.len());
-        let mut expires = now + Duration::from_secs(3600);
-        for (target, resolved) in self.targets.into_iter().zip(self.resolved) {
-            if let Some(Ok(resolved)) = resolved {
-                expires = expires.min(resolved.expires);
-                addresses.extend(resolved.addresses);
-                continue;
-            }
-            expires = expires.min(now + RETRY);
-            let had = before.map_or(&[][..], |before| before.balancer.addresses());
-            let had = had.iter().filter(|address| {
-                address.target == target.host && address.target_port == target.port
-            });
-            addresses.extend(had.map(|address| Address {
-                weight: if target.weight == 0 {
-                    0
-                } else {
-                    address.weight
-                },
-                ..address.clone()
-            }));
-        }
-        (addresses, expires)
-    }
+/// A random number from zero to one.
+fn fraction(random: &mut SeededRandom) -> f64 {
+    let high = u32::try_from(random.next_u64() >> 32).unwrap_or_default();
+    f64::from(high) / (f64::from(u32::MAX) + 1.0)
 }

@@ -58,10 +58,12 @@ pub(crate) async fn forward(
         let error = match try_once(exchange, client, service, target, body, &mut progress).await {
             Ok(answer) => {
                 target.answered(answer.head.status());
+                exchange.end_try(progress.reused, None);
                 return Ok(answer);
             }
             Err(error) => error,
         };
+        exchange.end_try(progress.reused, Some(&error));
         let stale =
             progress.reused && !progress.answered && matches!(error, Error::UpstreamClosed(_));
         if !stale {
@@ -71,8 +73,10 @@ pub(crate) async fn forward(
             return Err(error);
         }
         tracing::debug!(%error, tries_left, request_id = %exchange.id, "trying another time");
-        // Compat: as in nginx, the end of a kept connection does not count as a try.
-        if !stale {
+        // Compat: as in nginx, the end of a kept connection does not count as a try, but is logged as one.
+        if stale {
+            exchange.note_try(target.target.address, exchange.begin_choice());
+        } else {
             tries_left -= 1;
             *target = Box::pin(exchange.pick_again(service, target)).await?;
         }

@@ -38,20 +38,20 @@ struct Kept {
 }
 
 impl Connections {
-    /// A connection to the target that takes another stream, kept or new.
+    /// A connection to the target that takes another stream, and whether it was kept.
     async fn get(
         &self,
         local: &Local,
         target: &Target,
         timeout: Duration,
-    ) -> Result<h2::Client, Error> {
+    ) -> Result<(h2::Client, bool), Error> {
         let now = local.clock.monotonic();
         if let Some(kept) = self.0.borrow_mut().get_mut(target).and_then(|kept| {
             kept.iter_mut()
                 .find_map(|kept| kept.client.is_ready().then_some(kept))
         }) {
             kept.used = now;
-            return Ok(kept.client.clone());
+            return Ok((kept.client.clone(), true));
         }
         let stream = local.connector.connect(target, timeout).await?;
         let connected =
@@ -72,7 +72,7 @@ impl Connections {
                 client: client.clone(),
                 used: now,
             });
-        Ok(client)
+        Ok((client, false))
     }
 
     /// Drops connections that are closed, or idle for too long.
@@ -105,11 +105,13 @@ pub(crate) async fn forward(
         match open(exchange, service, &target, bodyless).await {
             Ok(opened) => break opened,
             Err(error) if tries_left > 0 && error.nothing_was_sent() => {
+                exchange.end_try(false, Some(&error));
                 target.failed(&error);
                 tries_left -= 1;
                 target = exchange.pick_again(service, &mut target).await?;
             }
             Err(error) => {
+                exchange.end_try(false, Some(&error));
                 target.failed(&error);
                 return Err(error);
             }
@@ -161,7 +163,11 @@ pub(crate) async fn forward(
     };
     match (&outcome, exchange.upstream_status) {
         (_, Some(status)) => target.answered(status),
-        (Err(error), None) => target.failed(error),
+        (Err(error), None) => {
+            let kept = exchange.tries.last().is_some_and(|last| last.keep_alive);
+            exchange.end_try(kept, Some(error));
+            target.failed(error);
+        }
         (Ok(()), None) => {}
     }
     outcome
@@ -208,10 +214,11 @@ async fn open(
 ) -> Result<(SendBody, Pending), Error> {
     exchange.forwarded = Some(exchange.worker.clock.monotonic());
     let local = exchange.worker.clone();
-    let mut connection = local
+    let (mut connection, kept) = local
         .grpc
         .get(&local, &target.target, service.connect_timeout)
         .await?;
+    exchange.end_try(kept, None);
     let head = request_head(exchange, service, target)?;
     connection.send(head, end).map_err(Error::Http2Upstream)
 }

@@ -316,6 +316,7 @@ impl Exchange {
             return;
         }
         let sent = plugged.sent.take();
+        let tries = std::mem::take(&mut self.tries);
         let uri = self.target();
         let now = self.worker.clock.monotonic();
         let since = |from: Instant| now.saturating_duration_since(from);
@@ -338,7 +339,7 @@ impl Exchange {
                 request: since(self.started),
                 receive: self.waited_until.map(since).unwrap_or_default(),
             },
-            tries: &[],
+            tries: &tries,
         };
         for instance in handlers {
             let mut none = Vec::new();

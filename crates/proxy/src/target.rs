@@ -1,18 +1,21 @@
 //! Phase *pick target*: which address the request goes to, and what name it is given there.
 
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 
+use health::Waiting;
 use net::Alpn;
 use net::connect::{Target, TargetTls};
 use net::tls::{ClientTls, ClientTlsSettings};
 use router::Protocol;
 use snapshot::{Service, Upstream};
 
-use crate::balancing::Lease;
+use crate::balancing::Pick;
 use crate::error::Error;
 use crate::exchange::Exchange;
 use crate::latency::Decimal;
+use crate::lease::{Lease, Past};
 
 /// Where a request goes.
 #[derive(Debug)]
@@ -21,7 +24,7 @@ pub(crate) struct Picked {
     /// The value of `Host` there.
     pub host: String,
     /// The address out of an upstream's targets, if it came from there.
-    lease: Option<Lease>,
+    lease: Option<Box<Lease>>,
 }
 
 impl Picked {
@@ -44,6 +47,32 @@ impl Picked {
 impl Exchange {
     /// Picks for the first try.
     pub async fn pick_target(&mut self, service: &Service) -> Result<Picked, Error> {
+        let began = self.begin_choice();
+        let picked = self.pick_first(service).await?;
+        self.note_try(picked.target.address, began);
+        Ok(picked)
+    }
+
+    /// Picks for another try; of an upstream's targets, another one if there is one.
+    pub async fn pick_again(
+        &mut self,
+        service: &Service,
+        before: &mut Picked,
+    ) -> Result<Picked, Error> {
+        let began = self.begin_choice();
+        let picked = match before.lease.take() {
+            Some(lease) => {
+                let upstream = lease.upstream().clone();
+                self.pick_balanced(service, &upstream, lease.into_past())
+                    .await?
+            }
+            None => self.pick_first(service).await?,
+        };
+        self.note_try(picked.target.address, began);
+        Ok(picked)
+    }
+
+    async fn pick_first(&mut self, service: &Service) -> Result<Picked, Error> {
         let host = bare(&service.host);
         if let Ok(ip) = host.parse::<IpAddr>() {
             return self.picked(
@@ -55,24 +84,9 @@ impl Exchange {
             );
         }
         if let Some(upstream) = self.published.snapshot.upstream(&service.host).cloned() {
-            return Box::pin(self.pick_balanced(service, &upstream, None)).await;
+            return Box::pin(self.pick_balanced(service, &upstream, Past::default())).await;
         }
         Box::pin(self.pick_resolved(service)).await
-    }
-
-    /// Picks for another try; of an upstream's targets, another one if there is one.
-    pub async fn pick_again(
-        &mut self,
-        service: &Service,
-        before: &mut Picked,
-    ) -> Result<Picked, Error> {
-        match before.lease.take() {
-            Some(lease) => {
-                let upstream = lease.upstream().clone();
-                self.pick_balanced(service, &upstream, Some(lease)).await
-            }
-            None => self.pick_target(service).await,
-        }
     }
 
     async fn pick_resolved(&self, service: &Service) -> Result<Picked, Error> {
@@ -92,17 +106,51 @@ impl Exchange {
         &mut self,
         service: &Service,
         upstream: &Arc<Upstream>,
-        before: Option<Lease>,
+        mut past: Past,
     ) -> Result<Picked, Error> {
         let worker = self.worker.clone();
         worker.balancers.refresh(&worker, upstream).await;
-        let key = self.hash_key(upstream);
-        let (lease, address, name) = worker
-            .balancers
-            .pick(&worker, upstream, &key, before)
-            .ok_or(Error::NoPeer)?;
-        let name = upstream.host_header.clone().unwrap_or(name);
+        if past.key.is_none() {
+            past.key = Some(self.hash_key(upstream));
+        }
+        let (lease, address) = match worker.balancers.pick(&worker, upstream, &mut past) {
+            Pick::Taken(lease, address) => (lease, address),
+            Pick::Nobody => return Err(Error::NoPeer),
+            Pick::Busy(queue, places) => {
+                let waiting = queue.enter(places).ok_or(Error::Busy)?;
+                let patience = service.connect_timeout;
+                let found = pin!(self.await_room(upstream, &mut past, &waiting));
+                let found = self.slot.within(patience, found).await;
+                found.map_err(|_| Error::Busy)??
+            }
+        };
+        let name = match &upstream.host_header {
+            Some(name) => (**name).into(),
+            // A name in an SRV record, not an address.
+            None if upstream.use_srv_name && lease.address.record != lease.address.host => {
+                lease.address.record.clone()
+            }
+            None => lease.address.target.clone(),
+        };
         self.picked(service, Some(upstream), address, &name, Some(lease))
+    }
+
+    /// Waits until an address takes the request.
+    async fn await_room(
+        &self,
+        upstream: &Arc<Upstream>,
+        past: &mut Past,
+        waiting: &Waiting,
+    ) -> Result<(Box<Lease>, SocketAddr), Error> {
+        loop {
+            // First, so that what is given up meanwhile is noticed.
+            let room = waiting.room();
+            match self.worker.balancers.pick(&self.worker, upstream, past) {
+                Pick::Taken(lease, address) => return Ok((lease, address)),
+                Pick::Nobody => return Err(Error::NoPeer),
+                Pick::Busy(..) => room.await,
+            }
+        }
     }
 
     fn picked(
@@ -111,7 +159,7 @@ impl Exchange {
         upstream: Option<&Upstream>,
         address: SocketAddr,
         name: &str,
-        lease: Option<Lease>,
+        lease: Option<Box<Lease>>,
     ) -> Result<Picked, Error> {
         let host = match &self.chosen()?.preserved_host {
             Some(host) => host.clone(),

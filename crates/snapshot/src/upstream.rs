@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use entities::UpstreamOptions;
 use schema::Record;
 use serde_json::Value;
 use uuid::Uuid;
@@ -24,6 +25,8 @@ pub struct Upstream {
     pub client_certificate: Option<Uuid>,
     /// Names are resolved to SRV records, whose own names are sent as `Host`.
     pub use_srv_name: bool,
+    /// What only Silverback can do for it.
+    pub options: UpstreamOptions,
     /// The record's `healthchecks`, for the prober.
     pub healthchecks: Arc<Value>,
     /// Oldest first.
@@ -90,6 +93,7 @@ impl Upstream {
             host_header: fields.optional_text("host_header").map(Into::into),
             client_certificate: fields.foreign("client_certificate")?,
             use_srv_name: fields.flag("use_srv_name", false),
+            options: UpstreamOptions::of(record),
             healthchecks: Arc::new(record.get("healthchecks").cloned().unwrap_or_default()),
             targets,
         })

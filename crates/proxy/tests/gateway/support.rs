@@ -94,21 +94,32 @@ impl Gateway {
         Self::of(plain_snapshot(changes), settings, flags)
     }
 
+    /// Serves the records, with name servers.
+    pub fn resolving(dns: DnsSettings, changes: Vec<Change>) -> Self {
+        let settings = DataPlaneSettings::default();
+        Self::start(plain_snapshot(changes), settings, dns, |_| {})
+    }
+
     /// Serves a snapshot, with settings and listener flags.
     pub fn of(
         snapshot: Arc<Snapshot>,
         settings: DataPlaneSettings,
         flags: impl FnOnce(&mut ListenSpec),
     ) -> Self {
+        Self::start(snapshot, settings, DnsSettings::default(), flags)
+    }
+
+    fn start(
+        snapshot: Arc<Snapshot>,
+        settings: DataPlaneSettings,
+        dns: DnsSettings,
+        flags: impl FnOnce(&mut ListenSpec),
+    ) -> Self {
         let mut spec = ListenSpec::new(ListenAddress::Tcp(([127, 0, 0, 1], 0).into()));
         flags(&mut spec);
         let _runtime = runtime().enter();
-        let resolver = Resolver::new(
-            DnsSettings::default(),
-            runtime().handle().clone(),
-            Arc::new(SystemClock),
-        )
-        .expect("a resolver");
+        let resolver = Resolver::new(dns, runtime().handle().clone(), Arc::new(SystemClock))
+            .expect("a resolver");
         let shared = Shared::new(
             snapshot,
             settings,
