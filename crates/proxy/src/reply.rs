@@ -30,6 +30,28 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// Whether there is a header with this name.
+    pub fn says(&self, name: &str) -> bool {
+        self.headers
+            .iter()
+            .any(|(said, _)| said.eq_ignore_ascii_case(name))
+    }
+
+    /// The length that is announced. Without a body it is what a `Content-Length` says, if there is one.
+    pub fn length(&self, with_body: bool) -> u64 {
+        let said = || {
+            let mut headers = self.headers.iter();
+            let (_, value) =
+                headers.find(|(name, _)| name.eq_ignore_ascii_case("Content-Length"))?;
+            std::str::from_utf8(value).ok()?.parse().ok()
+        };
+        let own = self.body.len() as u64;
+        if with_body && self.status != 304 {
+            return own;
+        }
+        said().unwrap_or(own)
+    }
+
     /// The answer that tells a client about an error.
     pub fn to_error(
         error: &Error,
