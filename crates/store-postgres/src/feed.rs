@@ -12,7 +12,6 @@ use deadpool_postgres::ClientWrapper;
 use stdx::SeededRandom;
 use store::Error;
 
-use crate::Shared;
 use crate::cell::{Cell, Micros};
 use crate::cluster_events::ByKong;
 use crate::counters::ForgetUsage;
@@ -23,6 +22,7 @@ use crate::migrations::IsComplete;
 use crate::pool::Query;
 use crate::table::{TTL, quoted};
 use crate::words;
+use crate::{LineState, Shared};
 
 /// The first pause after the connection was lost, and the longest.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
@@ -37,8 +37,16 @@ pub(crate) async fn run(shared: Weak<Shared>) {
     let mut reported = false;
     loop {
         let started = Instant::now();
+        match shared.upgrade() {
+            Some(shared) => shared.line.send_replace(LineState::Opening),
+            None => return,
+        };
         let Some(error) = follow(&shared).await else {
             return;
+        };
+        match shared.upgrade() {
+            Some(shared) => shared.line.send_replace(LineState::Away(error.clone())),
+            None => return,
         };
         if started.elapsed() > PAUSE.1 {
             pause = PAUSE.0;
@@ -80,7 +88,6 @@ async fn follow(shared: &Weak<Shared>) -> Option<Error> {
         // A notification or the end of the connection; the pause is the fall-back.
         let _ = tokio::time::timeout(poll, heard.stir.notified()).await;
     };
-    *shared.upgrade()?.line.lock() = None;
     Some(error)
 }
 
@@ -98,7 +105,7 @@ impl Follower {
     async fn start(shared: &Shared) -> Result<Self, Error> {
         shared.prepared().await?;
         let line = Arc::new(Line::open(shared).await?);
-        *shared.line.lock() = Some(Arc::clone(&line));
+        shared.line.send_replace(LineState::Open(Arc::clone(&line)));
         let follower = Self {
             line,
             kong: None,

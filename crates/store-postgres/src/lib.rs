@@ -71,6 +71,16 @@ pub struct PostgresStore {
     follower: JoinHandle<()>,
 }
 
+/// Whether the connection that listens is there.
+#[derive(Clone)]
+enum LineState {
+    /// It will be there soon, or the attempt fails.
+    Opening,
+    Open(Arc<Line>),
+    /// It failed, or could not be opened, and nobody tries for the moment.
+    Away(Error),
+}
+
 /// What the store and its background task have in common.
 struct Shared {
     options: Options,
@@ -83,8 +93,8 @@ struct Shared {
     /// What other nodes told.
     words: words::Heard,
     counters: CounterLine,
-    /// The connection that listens, while it is there.
-    line: Mutex<Option<Arc<Line>>>,
+    /// The connection that listens.
+    line: watch::Sender<LineState>,
     /// Set once the database was found to have everything that this program needs.
     prepared: OnceCell<()>,
     /// Where readers of the change log got to lately, which tells when the database has another history.
@@ -113,7 +123,7 @@ impl PostgresStore {
             heard: Arc::default(),
             words: words::Heard::default(),
             counters: CounterLine::default(),
-            line: Mutex::default(),
+            line: watch::Sender::new(LineState::Opening),
             prepared: OnceCell::new(),
             places: Mutex::default(),
         });
@@ -172,11 +182,22 @@ impl Shared {
         self.run(work).await
     }
 
-    /// Asks over the connection that listens, so that a node with little to do needs no other one.
+    /// Asks over the connection that listens, so that a node with little to do needs no other one. One that is being opened
+    /// is waited for, so that nodes which start or return at the same time do not open two each.
     async fn ask<Q: Query>(&self, query: &Q) -> Result<Q::Output, Error> {
-        let line = self.line.lock().clone();
-        let Some(line) = line else {
-            return self.run(query).await;
+        let mut line = self.line.subscribe();
+        let mut has_waited = false;
+        let line = loop {
+            let state = line.borrow_and_update().clone();
+            match state {
+                LineState::Open(line) => break line,
+                LineState::Opening => has_waited = true,
+                LineState::Away(error) if has_waited => return Err(error),
+                LineState::Away(_) => return self.run(query).await,
+            }
+            if line.changed().await.is_err() {
+                return self.run(query).await;
+            }
         };
         match line.ask(query, self.options.timeout).await {
             Ok(output) => Ok(output),
@@ -327,8 +348,8 @@ impl Store for PostgresStore {
     }
 
     async fn ping(&self) -> Result<(), Error> {
-        let line = self.shared.line.lock().clone();
-        if let Some(line) = line
+        let line = self.shared.line.borrow().clone();
+        if let LineState::Open(line) = line
             && line.ask(&Ping, self.shared.options.timeout).await.is_ok()
         {
             return Ok(());

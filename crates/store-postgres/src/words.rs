@@ -121,10 +121,12 @@ pub(crate) async fn look(shared: &Shared, line: &Line) -> Result<(), Error> {
             }
         };
         let told = line.ask(&read, shared.options.timeout).await;
-        let told = told.map_err(Failure::into_error)?;
+        let mut told = told.map_err(Failure::into_error)?;
         let is_all = i64::try_from(told.words.len()).is_ok_and(|count| count < AT_ONCE);
         {
             let mut known = heard.place.lock();
+            // This node may have told something since it asked.
+            told.words.retain(|(id, _, _)| !known.ids.contains_key(id));
             for (id, at, _) in &told.words {
                 known.ids.insert(*id, *at);
             }

@@ -168,6 +168,8 @@ async fn a_server_without_free_connections_is_out_of_reach() {
     let early = open(options(&[&server]));
     eventually(async || insert(&*early, &consumer("there")).await).await;
     drop(early);
+    let left = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'silverback'";
+    while server.query("postgres", left).unwrap().trim() != "0" {}
     let mut config = tokio_postgres::Config::new();
     config
         .host_path(server.socket_folder())
