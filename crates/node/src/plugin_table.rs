@@ -11,7 +11,7 @@ use plugin_api::{
 };
 use records::{Figures, RecordCache};
 use schema::Record;
-use services::{Connections, RedisServers, SystemRandom, Tasks};
+use services::{Connections, LocalMachine, RedisServers, SystemRandom, Tasks};
 use snapshot::PluginTable;
 use stdx::Clock;
 use store::{Catalog, Store};
@@ -46,6 +46,7 @@ impl Plugins {
         let records = Arc::new(LateRecords::default());
         let words = Arc::new(Words::default());
         let tasks = Tasks::on(runtime.clone());
+        let machine = LocalMachine::on(runtime.clone());
         let network = Connections::on(runtime, resolver, trust);
         let counters = Arc::new(StoreCounters::default());
         Self {
@@ -67,6 +68,7 @@ impl Plugins {
                 cluster: Arc::new(PluginWords(words.clone())),
                 counters: counters.clone(),
                 redis: Arc::new(RedisServers::new(network)),
+                machine: Arc::new(machine),
             },
             tasks,
             records,

@@ -67,6 +67,8 @@ pub struct Connection<'a> {
 pub struct Tls<'a> {
     /// Such as `TLSv1.3`.
     pub version: &'a str,
+    /// The cipher suite by its OpenSSL name.
+    pub cipher: &'a str,
     /// The name that the client asked for.
     pub server_name: Option<&'a str>,
     /// The certificate that the client showed, in DER.
@@ -78,6 +80,8 @@ pub struct Tls<'a> {
 pub struct Matched<'a> {
     pub route: Option<Entity<'a>>,
     pub service: Option<Entity<'a>>,
+    /// The host of the service's record, by which services without a name are known.
+    pub service_host: Option<&'a str>,
     /// What the route's regular expressions caught.
     pub captures: Option<&'a Captures>,
 }

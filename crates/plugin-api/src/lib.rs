@@ -16,6 +16,8 @@ mod endpoint;
 mod exchange;
 pub mod fields;
 mod handler;
+mod log_entry;
+mod machine;
 mod metrics;
 mod reply;
 mod services;
@@ -46,6 +48,8 @@ pub use exchange::{
 };
 pub use handler::{Failure, Flow, Handler, Needs, Outcome, Phase, Phases, Step};
 pub use http1::{Known, Method, RequestHead, ResponseHead, Version};
+pub use log_entry::{LogEntry, LoggedRecord};
+pub use machine::Machine;
 pub use reply::{Body, Reply};
 pub use router::{Captures, normalize_path};
 pub use services::{

@@ -11,7 +11,7 @@ use schema::Record;
 use stdx::Clock;
 use uuid::Uuid;
 
-use crate::{Cluster, Counters, Metrics, RedisServers, Shared, UntrustedLua};
+use crate::{Cluster, Counters, Machine, Metrics, RedisServers, Shared, UntrustedLua};
 
 /// A future that any thread may run.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -31,6 +31,7 @@ pub struct Services {
     pub cluster: Arc<dyn Cluster>,
     pub counters: Arc<dyn Counters>,
     pub redis: Arc<dyn RedisServers>,
+    pub machine: Arc<dyn Machine>,
 }
 
 /// Facts about the node that do not change while it runs.

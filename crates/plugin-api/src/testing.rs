@@ -15,8 +15,9 @@ use uuid::Uuid;
 use crate::{
     Background, BoxFuture, By, ClientConnection, Cluster, Configured, Connection, Counters,
     Destination, Entity, Exchange, Failure, Handler, Hearer, HttpRequest, HttpResponse, Lookup,
-    Matched, Metrics, Network, NetworkError, NodeFacts, Random, Records, Redis, RedisError,
-    RedisServers, RedisSettings, RedisValue, Services, Shared, TlsOptions, Unavailable, Work,
+    Machine, Matched, Metrics, Network, NetworkError, NodeFacts, Random, Records, Redis,
+    RedisError, RedisServers, RedisSettings, RedisValue, Services, Shared, TlsOptions, Unavailable,
+    Work,
 };
 
 /// A request that a test makes, and what became of it.
@@ -71,6 +72,7 @@ impl Sample {
             matched: Matched {
                 route: self.route,
                 service: self.service,
+                service_host: self.service.map(|_| "service.test"),
                 captures: None,
             },
             work: &mut self.work,
@@ -185,6 +187,7 @@ pub fn services(records: FakeRecords) -> Services {
         cluster: Arc::new(FakeCluster::default()),
         counters: Arc::new(Nowhere),
         redis: Arc::new(Nowhere),
+        machine: Arc::new(Nowhere),
     }
 }
 
@@ -270,6 +273,21 @@ impl Counters for Nowhere {
 
     fn usage(&self, _: Subject, _: Vec<Window>) -> BoxFuture<Result<Vec<f64>, Unavailable>> {
         no_counters()
+    }
+}
+
+fn no_machine() -> BoxFuture<std::io::Result<()>> {
+    let error = std::io::Error::other("a test has no machine");
+    Box::pin(std::future::ready(Err(error)))
+}
+
+impl Machine for Nowhere {
+    fn append(&self, _: &str, _: bool, _: Bytes) -> BoxFuture<std::io::Result<()>> {
+        no_machine()
+    }
+
+    fn system_log(&self, _: Bytes) -> BoxFuture<std::io::Result<()>> {
+        no_machine()
     }
 }
 

@@ -33,6 +33,8 @@ pub(crate) struct Peer {
     pub requests: Cell<u64>,
     /// The TLS version, as nginx names it; empty without TLS.
     pub tls_version: &'static str,
+    /// The cipher suite, as nginx names it; empty without TLS.
+    pub tls_cipher: &'static str,
     /// The name that the client asked for in its TLS greeting.
     pub sni: Option<Box<str>>,
     /// The certificate that the client showed, in DER.
@@ -71,6 +73,7 @@ impl Peer {
             number: CONNECTIONS.fetch_add(1, Ordering::Relaxed) + 1,
             requests: Cell::new(0),
             tls_version: tls.map_or("", |tls| tls.version.name()),
+            tls_cipher: tls.map_or("", |tls| tls.cipher),
             client_certificate: tls
                 .and_then(|tls| tls.peer_certificates.first())
                 .map(|certificate| certificate.as_slice().into()),

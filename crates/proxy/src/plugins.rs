@@ -395,6 +395,7 @@ impl Exchange {
                         id: service.id,
                         name: service.name.as_deref(),
                     }),
+                    service_host: service.map(|service| &*service.host),
                     captures: chosen.captures.as_deref(),
                 };
                 (matched, &mut chosen.target)
@@ -415,6 +416,7 @@ impl Exchange {
                 http2: self.http2,
                 tls: peer.tls.then_some(Tls {
                     version: peer.tls_version,
+                    cipher: peer.tls_cipher,
                     server_name: peer.sni.as_deref(),
                     client_certificate: peer.client_certificate.as_deref(),
                 }),

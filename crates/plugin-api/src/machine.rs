@@ -1,0 +1,17 @@
+//! The machine that the node runs on: files and its log.
+
+use std::io;
+
+use bytes::Bytes;
+
+use crate::BoxFuture;
+
+/// Files and the system's log, on the control side.
+pub trait Machine: Send + Sync {
+    /// Appends to a file, which is made if it is not there. It stays open for the next time, unless `reopen` asks to open
+    /// it anew, which follows a rotation. Appends to one file come one after the other.
+    fn append(&self, path: &str, reopen: bool, bytes: Bytes) -> BoxFuture<io::Result<()>>;
+
+    /// Hands one message to the local system log, in the form of RFC 3164 without a time: `<priority>tag: text`.
+    fn system_log(&self, message: Bytes) -> BoxFuture<io::Result<()>>;
+}
