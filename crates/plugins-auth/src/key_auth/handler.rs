@@ -82,8 +82,10 @@ impl KeyAuth {
         let found = records.find("keyauth_credentials", by_key).get().await?;
         let refused = || identity::unauthorized("Unauthorized", &self.challenge);
         let record = found.ok_or_else(refused)?;
-        // Compat: a key with less than a second left is as good as gone.
-        if record.get("ttl").is_some_and(|ttl| *ttl == 0) {
+        // Compat: a key with less than a second left is as good as gone (pinned by plugins/auth "a key with a ttl
+        // expires"). Stores count whole seconds, of which the last one has begun.
+        let left = record.get("ttl").and_then(serde_json::Value::as_i64);
+        if left.is_some_and(|left| left <= 1) {
             return Err(refused());
         }
         let consumer = identity::consumer_of(&self.services, &record).await?;

@@ -6,6 +6,7 @@
     reason = "every module here is a test"
 )]
 
+mod attacks;
 mod cluster;
 mod crash;
 mod declarative;
@@ -16,6 +17,7 @@ mod hostile_http2;
 mod kong_database;
 mod logs;
 mod memory;
+mod metrics;
 mod refusal;
 mod reload;
 mod shutdown;

@@ -1,6 +1,7 @@
 //! Load: wrk for HTTP/1.1, h2load for HTTP/2.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -72,6 +73,16 @@ pub fn run(
             folder,
         ),
     }
+}
+
+/// The same as a script for wrk says.
+pub fn scripted(
+    to: SocketAddr,
+    script: &Path,
+    connections: usize,
+    time: Duration,
+) -> anyhow::Result<Outcome> {
+    wrk(&format!("http://{to}/"), connections, time, Some(script))
 }
 
 fn pinned(program: &str) -> Command {

@@ -7,6 +7,7 @@
 mod cases;
 mod clients;
 mod cluster;
+mod credentials;
 mod gateway;
 mod instructions;
 mod load;
@@ -115,6 +116,7 @@ const GROUPS: &[Group] = &[
     ("routes", routes::measure),
     ("instructions", instructions::measure),
     ("cluster", cluster::measure),
+    ("credentials", credentials::measure),
 ];
 
 /// Measures one group after the other; what was measured before a failure is in the report.

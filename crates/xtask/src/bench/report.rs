@@ -12,6 +12,7 @@ pub struct Report {
     routes: String,
     instructions: String,
     cluster: String,
+    credentials: String,
 }
 
 impl Report {
@@ -23,6 +24,7 @@ impl Report {
             routes: String::new(),
             instructions: String::new(),
             cluster: String::new(),
+            credentials: String::new(),
         }
     }
 
@@ -125,6 +127,11 @@ impl Report {
         row(&mut self.cluster, &[title, value, goal, verdict(met)]);
     }
 
+    /// Adds something about many credentials.
+    pub fn credentials(&mut self, title: &str, value: &str) {
+        row(&mut self.credentials, &[title.to_owned(), value.to_owned()]);
+    }
+
     /// The tables.
     pub fn markdown(&self) -> String {
         format!(
@@ -136,8 +143,10 @@ impl Report {
              Many routes.\n\n\
              | what | value | goal | met |\n| --- | --- | --- | --- |\n{}\n\
              A cluster.\n\n\
-             | what | value | goal | met |\n| --- | --- | --- | --- |\n{}",
-            self.cases, self.instructions, self.memory, self.routes, self.cluster
+             | what | value | goal | met |\n| --- | --- | --- | --- |\n{}\n\
+             Credentials in PostgreSQL.\n\n\
+             | what | value |\n| --- | --- |\n{}",
+            self.cases, self.instructions, self.memory, self.routes, self.cluster, self.credentials
         )
     }
 }
