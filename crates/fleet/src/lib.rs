@@ -31,7 +31,7 @@ pub use postgres::{Durability, Postgres, Stop};
 pub use process::{Launch, Process};
 pub use program::{find_program, without_settings};
 pub use prometheus::Prometheus;
-pub use redis::Redis;
+pub use redis::{Redis, RedisCluster, RedisSentinel};
 pub use upstream::Upstream;
 pub use wait::{PATIENCE, until};
 

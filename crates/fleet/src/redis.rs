@@ -1,12 +1,18 @@
-//! Redis servers.
+//! Redis servers: one by itself, one that sentinels watch, a cluster.
+
+mod cluster;
+mod sentinel;
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::Command;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use parking_lot::Mutex;
 
+pub use self::cluster::RedisCluster;
+pub use self::sentinel::RedisSentinel;
 use crate::{Folder, Launch, Process, Result, find_program, free_ports};
 
 /// A server that keeps everything in memory, on a free port of 127.0.0.1; ended when it is dropped.
@@ -93,12 +99,26 @@ impl Redis {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
+    /// Gives it a command, words with spaces between them, and takes the first part of what it says.
+    pub fn ask(&self, command: &str) -> Option<String> {
+        says(self.address(), command)
+    }
+
     /// Any answer will do: one that wants a password is one as well.
     fn answers(&self) -> bool {
-        let Ok(mut socket) = TcpStream::connect(self.address()) else {
-            return false;
-        };
-        let mut first = [0];
-        socket.write_all(b"PING\r\n").is_ok() && socket.read_exact(&mut first).is_ok()
+        self.ask("PING").is_some()
     }
+}
+
+/// What a server says first to a command, if it says anything.
+fn says(address: SocketAddr, command: &str) -> Option<String> {
+    const ENOUGH: usize = 4096;
+    /// The answers to commands of tests are there at once, or will never be.
+    const PATIENCE: Duration = Duration::from_secs(5);
+    let mut socket = TcpStream::connect(address).ok()?;
+    socket.set_read_timeout(Some(PATIENCE)).ok()?;
+    socket.write_all(format!("{command}\r\n").as_bytes()).ok()?;
+    let mut said = vec![0; ENOUGH];
+    let length = socket.read(&mut said).ok().filter(|length| *length > 0)?;
+    Some(String::from_utf8_lossy(&said[..length]).into_owned())
 }

@@ -7,4 +7,5 @@ pub mod request_size_limiting;
 pub mod request_termination;
 pub mod response_ratelimiting;
 
+mod counting;
 mod limits;

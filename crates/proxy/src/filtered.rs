@@ -50,6 +50,9 @@ pub(crate) async fn send(
             return own_answer::send_plugin(exchange, client, *reply).await;
         }
         response_head::edit(exchange, &mut head)?;
+        if drops_body(exchange) {
+            whole.clear();
+        }
         exchange.filter_body(&mut whole, true)?;
         let mut sink = Sink::of(client);
         let length = whole.len() as u64;
@@ -63,6 +66,13 @@ pub(crate) async fn send(
         };
     }
     response_head::edit(exchange, &mut head)?;
+    if drops_body(exchange) {
+        exchange.filter_body(&mut Bytes::new(), true)?;
+        begin(exchange, &mut Sink::of(client), head, Framing::Length(0)).await?;
+        skip(exchange, &mut body, read_timeout).await;
+        body.finish(&exchange.worker);
+        return Ok(());
+    }
     let framing = match framing {
         Framing::Length(length) if !exchange.changes_length() => Framing::Length(length),
         _ => Framing::Chunked,
@@ -84,6 +94,25 @@ pub(crate) async fn send(
     sink.finish(body.take_trailers().as_ref()).await?;
     body.finish(&exchange.worker);
     Ok(())
+}
+
+/// Whether a plugin has said that the client gets no body.
+fn drops_body(exchange: &Exchange) -> bool {
+    let plugged = exchange.plugged.as_ref();
+    plugged.is_some_and(|plugged| plugged.work.drops_body)
+}
+
+/// Reads what is left of a body that nobody wants, if that is less than a new connection would cost.
+async fn skip(exchange: &Exchange, body: &mut Http1Body, timeout: Duration) {
+    const LITTLE: usize = 64 << 10;
+    let mut read = 0;
+    loop {
+        match next(exchange, body, timeout).await {
+            Ok(None) => return,
+            Ok(Some(piece)) if read < LITTLE => read += piece.len(),
+            _ => return body.spoil(),
+        }
+    }
 }
 
 /// Sends the head, framed for the body that there is now.

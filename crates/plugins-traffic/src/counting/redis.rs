@@ -202,4 +202,4 @@ fn numbers(values: &[RedisValue]) -> Used {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,7 +1,7 @@
 //! Whose requests are counted together, and what the counters are called.
 
 use std::borrow::Cow;
-use std::hash::{Hash, Hasher};
+use std::hash::Hash;
 use std::net::IpAddr;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -156,11 +156,7 @@ impl Names {
     /// The number of whatever `of` hashes.
     pub fn number(&self, of: &impl Hash) -> u128 {
         use std::hash::BuildHasher as _;
-        let half = |state: &std::hash::RandomState| {
-            let mut hasher = state.build_hasher();
-            of.hash(&mut hasher);
-            hasher.finish()
-        };
+        let half = |state: &std::hash::RandomState| state.hash_one(of);
         (u128::from(half(&self.0)) << 64) | u128::from(half(&self.1))
     }
 }

@@ -1,10 +1,13 @@
 //! response-ratelimiting: Limits what clients use up, as the upstream counts it in its answers.
 
+mod handler;
+mod limits;
+
 use plugin_api::{BUNDLED_VERSION, Declaration, Phase, Phases, Plugin, fields};
 use schema::{Check, Field, Subschema};
 use serde_json::Value;
 
-use crate::limits;
+use crate::limits as periods;
 
 /// What the plugin is.
 pub const DECLARATION: Declaration = Declaration {
@@ -13,21 +16,26 @@ pub const DECLARATION: Declaration = Declaration {
         answers.",
     version: BUNDLED_VERSION,
     priority: 900,
-    phases: Phases::of(&[Phase::Access, Phase::HeaderFilter, Phase::Log]),
+    phases: Phases::of(&[
+        Phase::Access,
+        Phase::HeaderFilter,
+        Phase::BodyFilter,
+        Phase::Log,
+    ]),
     schema,
     without_database: Some(schema_without_database),
     entities: &[],
 };
 
 /// The row of the table.
-pub const PLUGIN: Plugin = Plugin::declared(&DECLARATION);
+pub const PLUGIN: Plugin = Plugin::new(&DECLARATION, handler::build);
 
 fn schema() -> Subschema {
-    schema_with(limits::policy(&["local", "cluster", "redis"]))
+    schema_with(periods::policy(&["local", "cluster", "redis"]))
 }
 
 fn schema_without_database() -> Subschema {
-    schema_with(limits::policy(&["local", "redis"]))
+    schema_with(periods::policy(&["local", "redis"]))
 }
 
 fn schema_with(policy: Field) -> Subschema {
@@ -108,16 +116,19 @@ fn config(policy: Field) -> Field {
         ],
     )
     .required();
-    limits::old_redis_names!(record, "response-ratelimiting")
+    periods::old_redis_names!(record, "response-ratelimiting")
 }
 
 fn limit() -> Field {
-    Field::record("", limits::period_fields())
+    Field::record("", periods::period_fields())
         .required()
-        .check(Check::at_least_one_of(&limits::PERIODS))
+        .check(Check::at_least_one_of(&periods::PERIODS))
         .custom(check_order)
 }
 
 fn check_order(limit: &Value) -> Result<(), String> {
-    limits::check_order(limit, "the")
+    periods::check_order(limit, "the")
 }
+
+#[cfg(test)]
+mod tests;
