@@ -77,9 +77,10 @@ impl Handler for Prometheus {
         let consumer = consumer.filter(|_| config.per_consumer);
         let counting = self.state.series.counting(&Subject {
             route: (route.id, route_name),
-            service: matched
-                .service
-                .map(|service| (service.id, service.name.unwrap_or_default())),
+            service: matched.service.map(|service| {
+                let host = matched.service_host.unwrap_or_default();
+                (service.id, service.name.unwrap_or(host))
+            }),
             consumer: consumer.map(|consumer| {
                 (
                     consumer.id,

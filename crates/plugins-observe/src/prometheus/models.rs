@@ -37,7 +37,7 @@ impl Models {
         }
         let mut entry = Map::new();
         for edit in edits {
-            apply(edit, &mut entry);
+            edit.apply(&mut entry);
         }
         let uses = entry.get("ai").and_then(Value::as_object);
         for (_, of) in uses.into_iter().flatten() {
@@ -102,25 +102,5 @@ impl Models {
                 page.histogram(&LLM_LATENCY, &labels, &LLM_BOUNDS, &usage.latencies, sum);
             }
         }
-    }
-}
-
-/// Makes one edit of the members under `ai`.
-fn apply(edit: &LogEdit, entry: &mut Map<String, Value>) {
-    let mut at = entry;
-    let mut names = edit.path.split('.').peekable();
-    while let Some(name) = names.next() {
-        if names.peek().is_none() {
-            match &edit.value {
-                Some(value) => drop(at.insert(name.to_owned(), value.clone())),
-                None => drop(at.remove(name)),
-            }
-            return;
-        }
-        let inner = at.entry(name).or_insert_with(|| Value::Object(Map::new()));
-        let Some(inner) = inner.as_object_mut() else {
-            return;
-        };
-        at = inner;
     }
 }

@@ -123,6 +123,8 @@ fn probes_take_targets_out_and_bring_them_back() {
     eventually("it gets requests", || {
         node.client().get("/u").text() == "moody"
     });
+    let shown = json!({ "name": "prometheus", "config": { "upstream_health_metrics": true } });
+    node.configure("POST", "/plugins", &shown);
     let metrics = node.status_api("/metrics");
     let line = format!(
         "kong_upstream_target_health{{upstream=\"u.test\",target=\"{gone}\",address=\"{gone}\",state=\"unhealthy\",subsystem=\"http\"}} 1"
