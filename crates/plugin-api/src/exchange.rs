@@ -117,6 +117,9 @@ pub struct Work {
     pub answer_headers: Vec<HeaderEdit>,
     /// Edits of the log entry, in the order in which they are made.
     pub log_edits: Vec<LogEdit>,
+    /// Whether a handler has found in `header_filter` that its `body_filter` changes how long the body is, as
+    /// [`Needs::changes_length`](crate::Needs::changes_length) says of all answers.
+    pub answer_length_changes: bool,
     states: Vec<(usize, Box<dyn Any>)>,
     current: usize,
 }
@@ -211,6 +214,26 @@ impl Exchange<'_> {
     /// What the calling handler keeps of this exchange; made when it is asked for first.
     pub fn state<T: Default + 'static>(&mut self) -> &mut T {
         self.work.state()
+    }
+
+    /// Replaces the path of the target and keeps its query. What cannot stand in a path is percent-encoded; what is
+    /// encoded stays as it is.
+    pub fn set_path(&mut self, path: &[u8]) {
+        let query = self.query().to_vec();
+        self.target.clear();
+        for byte in path {
+            match byte {
+                b'"' | b'#' | b'<' | b'>' | b'?' => self.push_encoded(*byte),
+                b'!'..=b'~' => self.target.push(*byte),
+                _ => self.push_encoded(*byte),
+            }
+        }
+        self.set_query(&query);
+    }
+
+    fn push_encoded(&mut self, byte: u8) {
+        self.target
+            .extend_from_slice(percent_encoding::percent_encode_byte(byte).as_bytes());
     }
 
     /// Replaces the query of the target; an empty one takes the question mark with it.

@@ -14,11 +14,12 @@ pub fn split(entry: &str) -> (&str, &str) {
     }
 }
 
-/// An entry has a value.
+/// An entry has a value, and the value is a template.
 pub fn check_value(entry: &Value) -> Result<(), String> {
     match split(entry.as_str().unwrap_or_default()) {
         (name, "") => Err(format!("key '{name}' has no value")),
-        _ => Ok(()),
+        (_, value) => lua::check_template(value)
+            .map_err(|error| format!("value '{value}' is not in supported format, error:{error}")),
     }
 }
 

@@ -31,6 +31,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "store-declarative",
         &["stdx", "schema", "entities", "store"],
     ),
+    // Lua code in configuration, for whichever plugin has some.
+    ("lua", &["stdx", "schema", "plugin-api"]),
     // Families of plugins, which never import each other.
     (
         "plugins-auth",
@@ -42,15 +44,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     (
         "plugins-transform",
-        &["stdx", "schema", "entities", "plugin-api"],
+        &["stdx", "schema", "entities", "plugin-api", "lua"],
     ),
     (
         "plugins-observe",
-        &["stdx", "schema", "entities", "plugin-api"],
+        &["stdx", "schema", "entities", "plugin-api", "lua"],
     ),
     (
         "plugins-serverless",
-        &["stdx", "schema", "entities", "plugin-api"],
+        &["stdx", "schema", "entities", "plugin-api", "lua"],
     ),
     ("plugins-ai", &["stdx", "schema", "entities", "plugin-api"]),
     // Runtime.

@@ -22,9 +22,9 @@ pub(super) const LUA: Group = Group {
         D::new("lua_package_path", Text, "./?.lua;./?/init.lua;", "Where Lua modules are looked for.").nothing(NO_LUA),
         D::new("lua_package_cpath", Text, "", "Where compiled Lua modules are looked for.").nothing(NO_LUA),
         D::new("lua_socket_pool_size", Integer(1, i64::MAX), "256", "Connections that Lua code keeps.").nothing(NO_LUA),
-        D::new("untrusted_lua", Choice(&["on", "off", "sandbox"]), "sandbox", "Whether configuration may hold Lua code.").nothing(NO_LUA),
-        D::new("untrusted_lua_sandbox_requires", List, "", "Modules that such code may load.").nothing(NO_LUA),
-        D::new("untrusted_lua_sandbox_environment", List, "", "Variables that such code may see.").nothing(NO_LUA),
+        D::new("untrusted_lua", Choice(&["on", "off", "sandbox"]), "sandbox", "Whether configuration may hold Lua code."),
+        D::new("untrusted_lua_sandbox_requires", List, "", "Modules that such code may load."),
+        D::new("untrusted_lua_sandbox_environment", List, "", "Variables that such code may see."),
         D::new("openresty_path", Path, "", "Where OpenResty is installed.").nothing("there is no OpenResty"),
     ],
 };

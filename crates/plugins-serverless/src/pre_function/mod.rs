@@ -1,7 +1,10 @@
 //! pre-function: Runs Lua functions before the other plugins.
 
+mod handler;
+
 use plugin_api::{BUNDLED_VERSION, Declaration, Phase, Phases, Plugin, fields};
 use schema::{Check, Field, Subschema};
+use serde_json::Value;
 
 use crate::functions;
 
@@ -25,7 +28,7 @@ pub const DECLARATION: Declaration = Declaration {
 };
 
 /// The row of the table.
-pub const PLUGIN: Plugin = Plugin::declared(&DECLARATION);
+pub const PLUGIN: Plugin = Plugin::new(&DECLARATION, handler::build);
 
 fn schema() -> Subschema {
     Subschema::new("pre-function")
@@ -43,5 +46,12 @@ fn schema() -> Subschema {
 }
 
 fn config() -> Field {
-    functions::config()
+    functions::config(check)
 }
+
+fn check(function: &Value) -> Result<(), String> {
+    functions::check(DECLARATION.name, function)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,9 @@
 //! request-transformer: Changes requests before the upstream gets them.
 
+mod body;
+mod handler;
+mod named;
+
 use plugin_api::{BUNDLED_VERSION, Declaration, Phase, Phases, Plugin, fields};
 use schema::{Field, Subschema};
 use serde_json::Value;
@@ -19,7 +23,7 @@ pub const DECLARATION: Declaration = Declaration {
 };
 
 /// The row of the table.
-pub const PLUGIN: Plugin = Plugin::declared(&DECLARATION);
+pub const PLUGIN: Plugin = Plugin::new(&DECLARATION, handler::build);
 
 fn schema() -> Subschema {
     Subschema::new("request-transformer")
@@ -120,3 +124,6 @@ fn renamed_headers() -> Field {
             .custom(lists::check_both_headers),
     )
 }
+
+#[cfg(test)]
+mod tests;

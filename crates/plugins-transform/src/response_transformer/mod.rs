@@ -1,5 +1,8 @@
 //! response-transformer: Changes answers before the client gets them.
 
+mod handler;
+mod json;
+
 use plugin_api::{BUNDLED_VERSION, Declaration, Phase, Phases, Plugin, fields};
 use schema::{Field, Subschema};
 use serde_json::Value;
@@ -19,7 +22,7 @@ pub const DECLARATION: Declaration = Declaration {
 };
 
 /// The row of the table.
-pub const PLUGIN: Plugin = Plugin::declared(&DECLARATION);
+pub const PLUGIN: Plugin = Plugin::new(&DECLARATION, handler::build);
 
 fn schema() -> Subschema {
     Subschema::new("response-transformer")
@@ -103,3 +106,6 @@ fn renamed_headers() -> Field {
             .custom(lists::check_both_headers),
     )
 }
+
+#[cfg(test)]
+mod tests;
