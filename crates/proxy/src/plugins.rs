@@ -22,7 +22,7 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::exchange::Exchange;
 use crate::request_body::RequestBody;
-use crate::response_head;
+use crate::{panics, response_head};
 
 /// The most chains that a worker keeps compiled.
 const MOST_CHAINS: usize = 4096;
@@ -94,9 +94,8 @@ impl Plugged {
 
     /// Whether a handler that applies changes how long the answer's body is.
     pub fn changes_length(&self) -> bool {
-        self.chosen
-            .iter()
-            .any(|instance| instance.needs.changes_length)
+        let mut chosen = self.chosen.iter();
+        self.work.answer_length_changes || chosen.any(|instance| instance.needs.changes_length)
     }
 
     /// Whether a handler that applies wants to log the head of the answer.
@@ -106,10 +105,15 @@ impl Plugged {
             .any(|instance| instance.needs.answer_head)
     }
 
-    fn with(&self, phase: Phase) -> Vec<Arc<Instance>> {
-        let chosen = self.chosen.iter();
-        let with = chosen.filter(|instance| instance.needs.phases.contains(phase));
-        with.cloned().collect()
+    /// The next handler with work in a phase, from `at` on, which moves behind it.
+    ///
+    /// Perf: handlers are taken out one by one, so that a piece of a body costs no list of them.
+    fn next(&self, phase: Phase, at: &mut usize) -> Option<Arc<Instance>> {
+        let rest = self.chosen.get(*at..)?;
+        let has_work = |instance: &Arc<Instance>| instance.needs.phases.contains(phase);
+        let found = rest.iter().position(has_work)?;
+        *at += found + 1;
+        rest.get(found).cloned()
     }
 }
 
@@ -121,10 +125,8 @@ fn mark(instance: &Arc<Instance>) -> usize {
 impl Exchange {
     /// Phase *rewrite*, for the plugins of all requests. An answer ends the exchange.
     pub async fn rewrite(&mut self) -> Result<Option<Box<Reply>>, Error> {
-        let Some(plugged) = &self.plugged else {
-            return Ok(None);
-        };
-        for instance in plugged.with(Phase::Rewrite) {
+        let mut at = 0;
+        while let Some(instance) = self.next(Phase::Rewrite, &mut at) {
             let mut none = Vec::new();
             let Some(mut view) = self.view(&mut none) else {
                 break;
@@ -194,10 +196,8 @@ impl Exchange {
         head: &mut ResponseHead,
         body: &mut Bytes,
     ) -> Result<Option<Box<Reply>>, Error> {
-        let Some(plugged) = &self.plugged else {
-            return Ok(None);
-        };
-        for instance in plugged.with(Phase::Response) {
+        let mut at = 0;
+        while let Some(instance) = self.next(Phase::Response, &mut at) {
             let mut none = Vec::new();
             let Some(mut view) = self.view(&mut none) else {
                 break;
@@ -223,32 +223,40 @@ impl Exchange {
                 Error::Internal("a plugin's response header that cannot be written")
             })?;
         }
-        for instance in plugged.with(Phase::HeaderFilter) {
-            let mut none = Vec::new();
-            let Some(mut view) = self.view(&mut none) else {
-                break;
-            };
-            view.work.enter(mark(&instance));
-            if let Err(failure) = instance.handler.header_filter(&mut view, head) {
-                return Err(self.failed(&instance, Phase::HeaderFilter, &failure));
-            }
-        }
-        Ok(())
+        self.each(Phase::HeaderFilter, |instance, view| {
+            instance.handler.header_filter(view, head)
+        })
     }
 
     /// Phase *body filter*, for one piece.
     pub fn filter_body(&mut self, piece: &mut Bytes, last: bool) -> Result<(), Error> {
-        let Some(plugged) = &self.plugged else {
-            return Ok(());
-        };
-        for instance in plugged.with(Phase::BodyFilter) {
+        self.each(Phase::BodyFilter, |instance, view| {
+            instance.handler.body_filter(view, piece, last)
+        })
+    }
+
+    /// The next handler with work in a phase, from `at` on, which moves behind it.
+    fn next(&self, phase: Phase, at: &mut usize) -> Option<Arc<Instance>> {
+        self.plugged.as_ref()?.next(phase, at)
+    }
+
+    /// Gives the handlers of a phase their turns, up to the first one that fails. A panic is a failure: these phases are
+    /// run for answers of the gateway as well, where nothing around them would catch it.
+    fn each(
+        &mut self,
+        phase: Phase,
+        mut turn: impl FnMut(&Instance, &mut View<'_>) -> Result<(), Failure>,
+    ) -> Result<(), Error> {
+        let mut at = 0;
+        while let Some(instance) = self.next(phase, &mut at) {
             let mut none = Vec::new();
             let Some(mut view) = self.view(&mut none) else {
                 break;
             };
             view.work.enter(mark(&instance));
-            if let Err(failure) = instance.handler.body_filter(&mut view, piece, last) {
-                return Err(self.failed(&instance, Phase::BodyFilter, &failure));
+            let done = panics::contained(|| turn(&instance, &mut view));
+            if let Err(failure) = done.unwrap_or_else(|| Err(Failure::new("a panic"))) {
+                return Err(self.failed(&instance, phase, &failure));
             }
         }
         Ok(())
@@ -306,13 +314,12 @@ impl Exchange {
         Ok(())
     }
 
-    /// Phase *log*.
+    /// Phase *log*. Whoever fails in it has failed alone.
     pub fn log_to_plugins(&mut self) {
         let Some(plugged) = &mut self.plugged else {
             return;
         };
-        let handlers = plugged.with(Phase::Log);
-        if handlers.is_empty() {
+        if !plugged.has(Phase::Log) {
             return;
         }
         let sent = plugged.sent.take();
@@ -341,13 +348,17 @@ impl Exchange {
             },
             tries: &tries,
         };
-        for instance in handlers {
+        let mut at = 0;
+        while let Some(instance) = self.next(Phase::Log, &mut at) {
             let mut none = Vec::new();
             let Some(mut view) = self.view(&mut none) else {
                 break;
             };
             view.work.enter(mark(&instance));
-            instance.handler.log(&mut view, &summary);
+            let done = panics::contained(|| instance.handler.log(&mut view, &summary));
+            if done.is_none() {
+                self.failed(&instance, Phase::Log, &Failure::new("a panic"));
+            }
         }
     }
 
