@@ -60,6 +60,7 @@ pub(crate) const QUICK: Timing = Timing {
     retry: (Duration::from_millis(5), Duration::from_millis(20)),
     replica_retry: Duration::from_millis(50),
     compare: (Duration::from_millis(20), Duration::from_millis(50)),
+    comparison: Duration::from_millis(20),
     doubt: Duration::from_millis(20),
     belief: Duration::from_secs(3600),
     heartbeat: Duration::from_millis(20),
@@ -85,6 +86,7 @@ pub(crate) struct Shared {
     stores: AtomicU64,
     is_down: AtomicBool,
     is_hanging: AtomicBool,
+    is_incomparable: AtomicBool,
     pub(crate) register: Register,
 }
 
@@ -98,6 +100,7 @@ impl Shared {
             stores: AtomicU64::new(1),
             is_down: AtomicBool::new(false),
             is_hanging: AtomicBool::new(false),
+            is_incomparable: AtomicBool::new(false),
             register: Register::default(),
         })
     }
@@ -110,6 +113,12 @@ impl Shared {
     /// Whether reading a record never ends.
     pub(crate) fn set_hanging(&self, is_hanging: bool) {
         self.is_hanging.store(is_hanging, Ordering::SeqCst);
+    }
+
+    /// Whether reading digests never ends.
+    pub(crate) fn set_incomparable(&self, is_incomparable: bool) {
+        self.is_incomparable
+            .store(is_incomparable, Ordering::SeqCst);
     }
 
     /// Puts a new and empty database in the place of the one there is; the one there was can be put back.
@@ -197,6 +206,9 @@ impl Store for Shared {
     }
 
     async fn digests(&self, schemas: &[&Schema]) -> Result<(Version, Digests), Error> {
+        if self.is_incomparable.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         self.reach()?.digests(schemas).await
     }
 

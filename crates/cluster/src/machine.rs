@@ -235,6 +235,11 @@ impl Machine {
         self.accepts |= self.doubt.is_some();
     }
 
+    /// How long things take.
+    pub(crate) fn timing(&self) -> Timing {
+        self.timing
+    }
+
     /// What the data plane serves.
     pub(crate) fn published(&self) -> Option<Version> {
         self.published

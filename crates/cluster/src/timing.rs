@@ -20,6 +20,8 @@ pub struct Timing {
     /// When the replica is compared with the shared store for the first time after a start or a reload, and how often
     /// in the long run.
     pub compare: (Duration, Duration),
+    /// How long a comparison may keep changes waiting.
+    pub comparison: Duration,
     /// How often a database that is not believed is looked at again.
     pub doubt: Duration,
     /// After what time a database that lost some kinds of records, but not all, is believed.
@@ -43,6 +45,7 @@ impl Timing {
             retry: (Duration::from_millis(100), Duration::from_secs(1)),
             replica_retry: Duration::from_secs(30),
             compare: (Duration::from_secs(10), Duration::from_secs(600)),
+            comparison: Duration::from_secs(10),
             doubt: Duration::from_secs(5),
             belief: Duration::from_secs(60),
             heartbeat: Duration::from_secs(2),

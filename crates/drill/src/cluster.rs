@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use fleet::{Durability, Nginx, Node, Postgres, http};
+use fleet::{Durability, Nginx, Node, Postgres, Redis, http};
 use nix::mount::{MsFlags, umount};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -25,8 +25,8 @@ const DATABASE: &str = "kong";
 /// How long a node may take to serve, and the cluster to converge, before that counts as never.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The size of the disk that one node has for itself where that can be made, in MiB.
-const DISK: u32 = 48;
+/// The size of the disk that one node has for itself where that can be made, in MiB: enough for its logs of a long drill.
+const DISK: u32 = 256;
 
 /// Clients, each with a key of its own: more than are asked for in a moment, so that some are always cold.
 const KEYS: u64 = 20_000;
@@ -41,6 +41,29 @@ pub struct Extras {
     pub standby: bool,
     /// The last node in a network namespace, the first with a disk of its own; both need root.
     pub root: bool,
+}
+
+/// Where the counters are that limit requests; the limits themselves are never reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limited {
+    /// Requests are not limited.
+    Not,
+    Redis,
+    /// In Redis as well, but counted on the nodes and sent there every second.
+    RedisSynced,
+    Database,
+}
+
+impl Limited {
+    /// The path of requests, before their number.
+    fn path(self) -> &'static str {
+        match self {
+            Self::Not => "/drill/",
+            Self::Redis => "/limited-redis/",
+            Self::RedisSynced => "/limited-synced/",
+            Self::Database => "/limited-database/",
+        }
+    }
 }
 
 /// A node and the ways to its databases.
@@ -62,6 +85,9 @@ pub struct Cluster {
     /// The disk that the first node has for itself.
     pub disk: Option<Disk>,
     upstream: Upstream,
+    pub redis: Redis,
+    /// The way that all nodes take to Redis.
+    pub redis_relay: Relay,
     pub namespace: Option<Namespace>,
     postgres: Postgres,
     pub standby: Option<Postgres>,
@@ -84,6 +110,8 @@ impl Cluster {
             .as_ref()
             .map_or(Ipv4Addr::LOCALHOST.into(), Namespace::here);
         let upstream = Upstream::start(here)?;
+        let redis = Redis::start()?;
+        let redis_relay = Relay::start(here, redis.address())?;
         let databases: Vec<_> = [Some(&postgres), standby.as_ref()]
             .into_iter()
             .flatten()
@@ -116,6 +144,8 @@ impl Cluster {
             members,
             disk,
             upstream,
+            redis,
+            redis_relay,
             namespace,
             postgres,
             standby,
@@ -132,9 +162,28 @@ impl Cluster {
             let credentials = json!([{ "key": format!("key-{key}") }]);
             json!({ "username": format!("client-{key}"), "keyauth_credentials": credentials })
         });
+        let redis = self.redis_relay.address();
+        let redis = json!({ "host": redis.ip().to_string(), "port": redis.port() });
+        let limited = |by: Limited, config: Value| {
+            let mut config = config;
+            config["minute"] = json!(1_000_000_000);
+            let path = by.path().trim_end_matches('/');
+            json!({
+                "name": path.trim_start_matches('/'),
+                "url": url,
+                "routes": [{ "paths": [path], "strip_path": false }],
+                "plugins": [{ "name": "rate-limiting", "config": config }],
+            })
+        };
         let document = json!({
             "_format_version": "3.0",
             "services": [
+                limited(Limited::Redis, json!({ "policy": "redis", "redis": redis })),
+                limited(
+                    Limited::RedisSynced,
+                    json!({ "policy": "redis", "redis": redis, "sync_rate": 1 }),
+                ),
+                limited(Limited::Database, json!({ "policy": "cluster" })),
                 { "name": "marker", "url": url, "routes": [{ "paths": ["/marker"] }] },
                 {
                     "name": "drill",
@@ -164,11 +213,11 @@ impl Cluster {
     }
 
     /// What clients ask of it.
-    pub fn traffic(&self, method: Method, rate: u32) -> Traffic {
+    pub fn traffic(&self, limited: Limited, method: Method, rate: u32) -> Traffic {
         Traffic {
             server: self.front,
             host: "drill.test".to_owned(),
-            path: "/drill/".to_owned(),
+            path: limited.path().to_owned(),
             headers: "apikey: key-{key}\r\n".to_owned(),
             keys: KEYS,
             // The line of the request.

@@ -1,5 +1,6 @@
 //! Everything that a cluster is broken by: a table, and a function for each row.
 
+mod counters;
 mod database;
 mod disk;
 mod network;
@@ -7,7 +8,7 @@ mod nodes;
 
 use std::time::Duration;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Limited};
 use crate::load::{CONNECTIONS, Method};
 use crate::report::{Outcome, shown};
 
@@ -23,6 +24,8 @@ pub struct Fault {
     pub needs: Needs,
     /// What clients send meanwhile.
     pub method: Method,
+    /// Where the counters are that limit them.
+    pub limited: Limited,
     pub may_fail: MayFail,
     pub act: Act,
 }
@@ -89,6 +92,7 @@ const fn fault(name: &'static str, quick: bool, act: Act) -> Fault {
         quick,
         needs: Needs::Nothing,
         method: Method::Get,
+        limited: Limited::Not,
         may_fail: MayFail::None,
         act,
     }
@@ -119,6 +123,54 @@ pub const ALL: &[Fault] = &[
         true,
         database::slow_down,
     ),
+    Fault {
+        limited: Limited::Redis,
+        ..fault(
+            "Redis crashes and stays away, limits in it",
+            true,
+            counters::stop_redis,
+        )
+    },
+    Fault {
+        limited: Limited::Redis,
+        ..fault(
+            "Redis frozen (SIGSTOP), limits in it",
+            true,
+            counters::freeze_redis,
+        )
+    },
+    Fault {
+        limited: Limited::Redis,
+        ..fault(
+            "Redis slow (2 s for each answer), limits in it",
+            false,
+            counters::slow_redis_down,
+        )
+    },
+    Fault {
+        limited: Limited::RedisSynced,
+        ..fault(
+            "Redis frozen (SIGSTOP), limits sent there every second",
+            false,
+            counters::freeze_redis,
+        )
+    },
+    Fault {
+        limited: Limited::Database,
+        ..fault(
+            "PostgreSQL crashes and stays away, limits in it",
+            false,
+            counters::stop_database,
+        )
+    },
+    Fault {
+        limited: Limited::Database,
+        ..fault(
+            "PostgreSQL frozen (SIGSTOP), limits in it",
+            false,
+            database::freeze,
+        )
+    },
     fault("PostgreSQL takes no connections", false, database::exhaust),
     fault(
         "one node cut off from PostgreSQL",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use crate::arguments::Arguments;
-use crate::cluster::{Cluster, Extras};
+use crate::cluster::{Cluster, Extras, Limited};
 use crate::faults::{ALL, Fault, Needs, Stage};
 use crate::load::{Load, Method};
 use crate::report::{Outcome, Row, table};
@@ -111,7 +111,7 @@ fn sustained(cluster: &Cluster, wished: u32) -> anyhow::Result<u32> {
     const SLOW: Duration = Duration::from_millis(100);
     let mut rate = wished;
     loop {
-        let load = Load::start(cluster.traffic(Method::Get, rate))?;
+        let load = Load::start(cluster.traffic(Limited::Not, Method::Get, rate))?;
         wait::pass(CALM);
         let tally = load.finish()?;
         let enough = tally.sent >= u64::from(rate) * 9 / 10;
@@ -125,7 +125,7 @@ fn sustained(cluster: &Cluster, wished: u32) -> anyhow::Result<u32> {
 /// One fault under load, and what came of it.
 fn attempt(fault: &Fault, mut stage: Stage<'_>, rate: u32) -> anyhow::Result<()> {
     let cluster = stage.cluster;
-    let load = Load::start(cluster.traffic(fault.method, rate))?;
+    let load = Load::start(cluster.traffic(fault.limited, fault.method, rate))?;
     wait::pass(CALM);
     let done = (fault.act)(&mut stage).and_then(|()| cluster.converge(&cluster.running()));
     wait::pass(CALM);

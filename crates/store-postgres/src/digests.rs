@@ -1,9 +1,11 @@
 //! Digests of whole tables, as they were at one version.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use deadpool_postgres::{ClientWrapper, Transaction};
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use store::{Digest, Digests, Version};
 use tokio_postgres::IsolationLevel;
 
@@ -14,8 +16,14 @@ use crate::pool::{Work, too_slow};
 use crate::read::Conditions;
 use crate::table::Table;
 
-/// Rows that are fetched at a time.
-const ROWS: i32 = 1000;
+/// Rows that are fetched at a time: at first, for most tables have few, and then.
+const ROWS: (i32, i32) = (200, 2000);
+
+/// Tables that are read at the same time.
+///
+/// Perf: the server works on them one after the other, but nothing waits for the line in between. With a tenth of a
+/// second of latency, a comparison takes seconds instead of a minute.
+const AT_ONCE: usize = 16;
 
 /// Reads all tables in one transaction with the version.
 pub(crate) struct ReadDigests<'a> {
@@ -46,9 +54,16 @@ impl Work for ReadDigests<'_> {
         let transaction = self.in_time(begun).await?;
         let version = self.in_time(log::newest(&transaction)).await?;
         let mut digests = Digests::new();
-        for table in &self.tables {
-            let digest = self.digest(&transaction, table).await?;
-            digests.insert(table.schema.name.to_owned(), digest);
+        {
+            let transaction = &transaction;
+            let mut each = Vec::with_capacity(self.tables.len());
+            for table in &self.tables {
+                each.push(self.named_digest(transaction, table));
+            }
+            let mut each = pin!(futures_util::stream::iter(each).buffer_unordered(AT_ONCE));
+            while let Some((name, digest)) = each.try_next().await? {
+                digests.insert(name, digest);
+            }
         }
         self.in_time(transaction.rollback()).await?;
         Ok((version, digests))
@@ -56,6 +71,15 @@ impl Work for ReadDigests<'_> {
 }
 
 impl ReadDigests<'_> {
+    async fn named_digest(
+        &self,
+        transaction: &Transaction<'_>,
+        table: &Table,
+    ) -> Result<(String, Digest), Failure> {
+        let digest = self.digest(transaction, table).await?;
+        Ok((table.schema.name.to_owned(), digest))
+    }
+
     async fn digest(
         &self,
         transaction: &Transaction<'_>,
@@ -78,16 +102,18 @@ impl ReadDigests<'_> {
             false => self.in_time(transaction.bind(&statement, &[])).await?,
         };
         let mut digest = Digest::default();
+        let mut wanted = ROWS.0;
         loop {
             let rows = self
-                .in_time(transaction.query_portal(&portal, ROWS))
+                .in_time(transaction.query_portal(&portal, wanted))
                 .await?;
             for row in &rows {
                 digest.add(&table.decode(row, self.now)?);
             }
-            if rows.len() < ROWS as usize {
+            if rows.len() < wanted as usize {
                 return Ok(digest);
             }
+            wanted = ROWS.1;
         }
     }
 

@@ -51,6 +51,7 @@ use crate::counters::CounterLine;
 use crate::failure::Failure;
 use crate::line::{Heard, Line};
 use crate::log::Place;
+pub use crate::pool::Connections;
 use crate::pool::{Pool, Query, Work};
 use crate::replica::Replica;
 use crate::table::Tables;
@@ -102,6 +103,11 @@ struct Shared {
 }
 
 impl PostgresStore {
+    /// How the node's connections are used at the moment.
+    pub fn connections(&self) -> Connections {
+        self.shared.pool.connections()
+    }
+
     /// Opens the store of a cluster; does no IO, so the database may be away.
     ///
     /// The tables have to be there (see [`Migrations::bootstrap`]); the change log is added when it is not.

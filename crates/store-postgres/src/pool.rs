@@ -54,6 +54,19 @@ impl<Q: Query> Work for Q {
     }
 }
 
+/// How the connections of a node are used at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Connections {
+    /// How many there may be.
+    pub most: usize,
+    /// How many there are.
+    pub open: usize,
+    /// How many of them nobody uses.
+    pub idle: usize,
+    /// How much work waits for one.
+    pub waiting: usize,
+}
+
 /// The node's connections.
 pub(crate) struct Pool {
     pool: deadpool_postgres::Pool,
@@ -63,6 +76,17 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
+    /// How the connections are used at the moment.
+    pub fn connections(&self) -> Connections {
+        let status = self.pool.status();
+        Connections {
+            most: status.max_size,
+            open: status.size,
+            idle: status.available,
+            waiting: status.waiting,
+        }
+    }
+
     pub(crate) fn new(options: &Options, target: TargetSessionAttrs) -> Result<Self, Error> {
         let manager = Manager::from_config(
             driver_config(options, target),

@@ -18,7 +18,19 @@ const MOST: usize = 10_000;
 impl Follower {
     pub(super) async fn read_digests(&mut self) -> Result<Version, Fault> {
         let schemas: Vec<&Schema> = self.tools.catalog.parents_first().collect();
-        let (version, digests) = self.tools.store.digests(&schemas).await.map_err(shared)?;
+        let published = self.machine.published().unwrap_or_default();
+        let store = &self.tools.store;
+        let change_waits = async {
+            tokio::time::sleep(self.machine.timing().comparison).await;
+            store.changed(published).await;
+        };
+        let (version, digests) = tokio::select! {
+            digests = store.digests(&schemas) => digests.map_err(shared)?,
+            // A change is not kept waiting by a comparison that takes long; there will be another one.
+            () = change_waits => {
+                return Err(Fault::Busy("changes came during a long comparison".to_owned()));
+            }
+        };
         self.digests = digests;
         Ok(version)
     }

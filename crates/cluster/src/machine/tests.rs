@@ -13,6 +13,7 @@ const TIMING: Timing = Timing {
     retry: (Duration::from_millis(100), Duration::from_secs(1)),
     replica_retry: Duration::from_secs(30),
     compare: (Duration::from_secs(10), Duration::from_secs(600)),
+    comparison: Duration::from_secs(10),
     doubt: Duration::from_secs(5),
     belief: Duration::from_secs(60),
     heartbeat: Duration::from_secs(2),

@@ -257,3 +257,20 @@ async fn a_read_that_fails_is_answered_by_the_replica_and_said_to_be_stale() {
     eventually("it answers again", async || get().await.1.is_none()).await;
     store.commit(&[]).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_comparison_that_takes_long_keeps_no_change_waiting() {
+    let shared = Shared::new();
+    let folder = tempfile::tempdir().unwrap();
+    shared.set_incomparable(true);
+    let node = Node::start(&shared, &folder.path().join("replica.db")).await;
+    for number in 1..20 {
+        shared.write("things", number, "new").await;
+        node.serves("things", number, Some("new")).await;
+    }
+    shared.set_incomparable(false);
+    eventually("it compares again", async || {
+        node.cluster.status().counters.comparisons > 0
+    })
+    .await;
+}

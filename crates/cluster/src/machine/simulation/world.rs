@@ -29,6 +29,7 @@ const TIMING: Timing = Timing {
     retry: (Duration::from_millis(100), Duration::from_secs(1)),
     replica_retry: Duration::from_secs(3),
     compare: (Duration::from_secs(1), Duration::from_secs(8)),
+    comparison: Duration::from_secs(10),
     doubt: Duration::from_secs(2),
     belief: Duration::from_secs(10),
     heartbeat: Duration::from_secs(2),
