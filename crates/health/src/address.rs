@@ -80,6 +80,8 @@ pub struct AddressHealth {
     mark: Mutex<Option<(Mark, bool)>>,
     /// When it recovered or joined others, in microseconds since 1970; zero if it did neither.
     began: AtomicU64,
+    /// When it was probed last, in microseconds since 1970; zero if never.
+    probed: AtomicU64,
     /// Requests that it handles now, where they are limited.
     pub(crate) open: AtomicU32,
     tallies: Mutex<Vec<(u64, Arc<Tally>)>>,
@@ -108,6 +110,7 @@ impl AddressHealth {
             reason: Mutex::default(),
             mark: Mutex::default(),
             began: AtomicU64::new(began),
+            probed: AtomicU64::new(0),
             open: AtomicU32::new(0),
             tallies: Mutex::default(),
         }
@@ -140,6 +143,18 @@ impl AddressHealth {
             return 1.0;
         }
         part
+    }
+
+    /// Notes that a probe begins.
+    pub(crate) fn begin_probe(&self) {
+        self.probed.store(self.common.micros(), Ordering::Relaxed);
+    }
+
+    /// How long ago the last probe began.
+    pub(crate) fn since_probe(&self) -> Option<Duration> {
+        let probed = self.probed.load(Ordering::Relaxed);
+        let since = self.common.micros().checked_sub(probed)?;
+        (probed > 0).then(|| Duration::from_micros(since))
     }
 
     /// Counts an observation, and says whether it changed the verdict.

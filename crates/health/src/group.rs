@@ -190,6 +190,17 @@ impl Group {
         health.collect()
     }
 
+    /// What is known of one address: its target's name, its host and its port.
+    pub fn address(&self, target: &str, host: &str, port: u16) -> Arc<AddressHealth> {
+        let mut known = self.known.addresses.lock();
+        let common = &self.known.common;
+        let joins = !known.is_empty();
+        let entry = known.entry((target.into(), host.into(), port));
+        entry
+            .or_insert_with(|| Arc::new(AddressHealth::new(common.clone(), joins)))
+            .clone()
+    }
+
     /// Every address that something is known of: its target's name, its host and its port.
     pub fn known(&self) -> Vec<(Key, Arc<AddressHealth>)> {
         let known = self.known.addresses.lock();

@@ -230,11 +230,13 @@ impl Prober {
             let healthy = health.is_healthy();
             let interval = self.interval(healthy);
             let due = match before.remove(&endpoint(&address)) {
-                Some(Subject {
-                    asked: Some(since), ..
-                }) => interval.map(|interval| since + interval),
-                Some(subject) if subject.healthy == healthy => subject.due,
-                _ => interval.map(|interval| now + part_of(interval, random)),
+                Some(subject) if subject.healthy == healthy && subject.due.is_some() => subject.due,
+                // A prober that another one replaced may have asked it lately.
+                _ => interval.map(|interval| {
+                    let since = health.since_probe();
+                    let wait = since.map(|since| interval.saturating_sub(since));
+                    now + wait.unwrap_or_else(|| part_of(interval, random))
+                }),
             };
             agenda.subjects.push(Subject {
                 address,
@@ -294,6 +296,7 @@ impl Prober {
         let (probe, group) = (self.probe.clone(), self.group.clone());
         let (health, upstream) = (subject.health.clone(), self.name.clone());
         let (socket, target) = (subject.socket, subject.address.target.clone());
+        health.begin_probe();
         async move {
             let observation = probe.ask(socket, &target).await;
             let thresholds = &group.checks().active.thresholds;

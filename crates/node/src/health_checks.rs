@@ -1,31 +1,41 @@
-//! Health checks of a node: one prober for each upstream that wants probes, and what the APIs are told.
+//! Health checks of a node: one prober for each upstream that wants probes, what the APIs are told, and marks by hand.
+
+mod marks;
+mod reports;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
-use admin::TargetHealth;
-use admin::node::{AddressReport, BalancerReport, Health, TargetReport, WeightReport};
-use async_trait::async_trait;
-use balancer::Address;
-use health::{AddressHealth, Group, Probe, Prober, Resolved, TargetName};
-use metrics::{Family, Page};
+use cluster::Words;
+use health::{Group, Probe, Prober, Resolved, TargetName};
+use net::Alpn;
 use net::tls::{ClientTls, ClientTlsSettings};
-use net::{Alpn, ResolveError};
 use parking_lot::Mutex;
 use proxy::Shared;
 use proxy::settings::DataPlaneSettings;
 use snapshot::{Snapshot, Upstream};
 use stdx::Clock;
 use tokio::task::{AbortHandle, JoinHandle};
+use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
+
+use marks::Marks;
+
+/// How long an answer of an API waits for names that are not at hand.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often addresses that names do not stand for any more are forgotten.
+const FORGETTING: Duration = Duration::from_secs(60);
 
 /// The probers, and what they and the traffic have found out.
 pub struct HealthChecks {
     data_plane: Arc<Shared>,
     clock: Arc<dyn Clock>,
     probers: Mutex<HashMap<Uuid, Running>>,
-    /// Follows the configuration.
-    follower: Mutex<Option<JoinHandle<()>>>,
+    marks: Marks,
+    /// Follow the configuration, the names and the other nodes.
+    tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// A prober with what it was made from.
@@ -42,16 +52,17 @@ impl Drop for Running {
 }
 
 impl HealthChecks {
-    /// Begins with what is served now, and follows it from then on.
-    pub fn start(data_plane: Arc<Shared>, clock: Arc<dyn Clock>) -> Arc<Self> {
+    /// Begins with what is served now, and follows it from then on. Marks go to the other nodes as `words`.
+    pub fn start(data_plane: Arc<Shared>, words: Arc<Words>, clock: Arc<dyn Clock>) -> Arc<Self> {
         let checks = Arc::new(Self {
             data_plane: data_plane.clone(),
             clock,
             probers: Mutex::default(),
-            follower: Mutex::default(),
+            marks: Marks::new(words),
+            tasks: Mutex::default(),
         });
         checks.follow_configuration();
-        let weak: Weak<Self> = Arc::downgrade(&checks);
+        let weak = Arc::downgrade(&checks);
         let follower = tokio::spawn(async move {
             loop {
                 data_plane.changed().await;
@@ -61,14 +72,17 @@ impl HealthChecks {
                 checks.follow_configuration();
             }
         });
-        *checks.follower.lock() = Some(follower);
+        let forgetting = tokio::spawn(forget_from_time_to_time(Arc::downgrade(&checks)));
+        let mut tasks = marks::exchange(&checks);
+        tasks.extend([follower, forgetting]);
+        *checks.tasks.lock() = tasks;
         checks
     }
 
     /// Ends all probes.
     pub fn stop(&self) {
-        if let Some(follower) = self.follower.lock().take() {
-            follower.abort();
+        for task in self.tasks.lock().drain(..) {
+            task.abort();
         }
         self.probers.lock().clear();
     }
@@ -168,142 +182,56 @@ impl HealthChecks {
         compiled.map_err(|error| error.to_string())
     }
 
-    /// Every target with its addresses.
-    async fn resolved(
-        &self,
-        upstream: &Upstream,
-    ) -> Vec<(TargetName, Result<Resolved, ResolveError>)> {
+    /// Every target with what its name stands for; none if that is not known, or not in time.
+    async fn resolved(&self, upstream: &Upstream) -> Vec<(TargetName, Option<Resolved>)> {
         let resolver = self.data_plane.resolver();
-        let now = self.clock.monotonic();
-        let mut targets = Vec::new();
-        for target in names(upstream) {
-            let resolved = health::resolve(resolver, &target, now).await;
+        let (now, until) = (self.clock.monotonic(), Instant::now() + PATIENCE);
+        let at_once = names(upstream).into_iter().map(|target| {
+            let resolved = health::resolve_at_once(resolver, &target, now);
+            (target, resolved)
+        });
+        let at_once: Vec<_> = at_once.collect();
+        let mut targets = Vec::with_capacity(at_once.len());
+        for (target, resolved) in at_once {
+            let resolved = match resolved {
+                Some(resolved) => resolved.ok(),
+                None => {
+                    let resolved = timeout_at(until, health::resolve(resolver, &target, now)).await;
+                    resolved.ok().and_then(Result::ok)
+                }
+            };
             targets.push((target, resolved));
         }
         targets
     }
 
-    async fn reports(&self, upstream: &Upstream) -> Vec<TargetReport> {
-        let group = self.group(upstream);
-        let targets = self.resolved(upstream).await;
-        let reports = targets
-            .into_iter()
-            .map(|(target, resolved)| report(&group, &target, resolved.ok()));
-        reports.collect()
-    }
-
-    /// Writes the metric of targets; what is not resolved at the moment counts as an error of DNS.
-    pub fn write_metrics(&self, page: &mut Page, family: &'static Family) {
-        const STATES: [(&str, Option<Health>); 4] = [
-            ("dns_error", None),
-            ("healthchecks_off", Some(Health::Off)),
-            ("healthy", Some(Health::Healthy)),
-            ("unhealthy", Some(Health::Unhealthy)),
-        ];
+    /// Forgets addresses that belong to no target any more.
+    fn forget(&self) {
         let snapshot = self.data_plane.snapshot();
         let now = self.clock.monotonic();
         for upstream in snapshot.upstreams() {
-            let group = self.group(upstream);
-            for target in names(upstream) {
-                let resolver = self.data_plane.resolver();
-                let resolved = health::resolve_at_once(resolver, &target, now);
-                let report = report(&group, &target, resolved.and_then(Result::ok));
-                let mut addresses: Vec<_> = report
-                    .addresses
-                    .iter()
-                    .map(|address| {
-                        (
-                            format!("{}:{}", address.ip, address.port),
-                            Some(address.health),
-                        )
-                    })
-                    .collect();
-                if addresses.is_empty() {
-                    addresses.push((String::new(), None));
-                }
-                for (address, health) in addresses {
-                    for (state, of) in STATES {
-                        let labels = [&*upstream.name, &*report.target, &*address, state, "http"];
-                        page.sample(family, &labels, of == health);
-                    }
-                }
+            let resolver = self.data_plane.resolver();
+            let resolved = names(upstream)
+                .into_iter()
+                .map(|target| health::resolve_at_once(resolver, &target, now)?.ok());
+            let resolved: Option<Vec<Resolved>> = resolved.collect();
+            // Who does not know all addresses does not know which ones are gone.
+            if let Some(resolved) = resolved {
+                let addresses = resolved.into_iter().flat_map(|one| one.addresses);
+                self.group(upstream).retain(&addresses.collect::<Vec<_>>());
             }
         }
     }
 }
 
-#[async_trait]
-impl TargetHealth for HealthChecks {
-    async fn targets(&self, upstream: Uuid) -> Option<Vec<TargetReport>> {
-        let snapshot = self.data_plane.snapshot();
-        let upstream = snapshot.upstream_by_id(upstream)?;
-        Some(self.reports(upstream).await)
-    }
-
-    async fn balancer(&self, upstream: Uuid) -> Option<BalancerReport> {
-        let snapshot = self.data_plane.snapshot();
-        let upstream = snapshot.upstream_by_id(upstream)?;
-        let group = self.group(upstream);
-        let targets = self.reports(upstream).await;
-        let mut weight = WeightReport::default();
-        for target in &targets {
-            weight.total += target.weight.total;
-            weight.available += target.weight.available;
-            weight.unavailable += target.weight.unavailable;
-        }
-        let healthy = is_healthy(weight, group.checks().threshold);
-        Some(BalancerReport {
-            health: match (group.is_on(), healthy) {
-                (false, _) => Health::Off,
-                (true, true) => Health::Healthy,
-                (true, false) => Health::Unhealthy,
-            },
-            healthy,
-            targets,
-            weight,
-        })
-    }
-
-    async fn mark(
-        &self,
-        upstream: Uuid,
-        target: &str,
-        address: Option<&str>,
-        healthy: bool,
-    ) -> Result<(), String> {
-        let snapshot = self.data_plane.snapshot();
-        let Some(upstream) = snapshot.upstream_by_id(upstream) else {
-            return Err("upstream not found".to_owned());
+async fn forget_from_time_to_time(checks: Weak<HealthChecks>) {
+    loop {
+        tokio::time::sleep(FORGETTING).await;
+        let Some(checks) = checks.upgrade() else {
+            return;
         };
-        let group = self.group(upstream);
-        if !group.is_on() {
-            return Err(format!("no healthchecker found for {}", upstream.name));
-        }
-        let mut addresses = Vec::new();
-        for (name, resolved) in self.resolved(upstream).await {
-            if format!("{}:{}", name.host, name.port) == target {
-                addresses.extend(
-                    resolved
-                        .map(|resolved| resolved.addresses)
-                        .unwrap_or_default(),
-                );
-            }
-        }
-        if let Some(wanted) = address {
-            addresses.retain(|own| is_named(own, wanted));
-        }
-        if addresses.is_empty() {
-            return Err("target not found".to_owned());
-        }
-        for health in group.health(&addresses) {
-            health.mark(healthy);
-        }
-        Ok(())
+        checks.forget();
     }
-}
-
-fn is_named(address: &Address, wanted: &str) -> bool {
-    format!("{}:{}", address.host, address.port) == wanted || *address.host == *wanted
 }
 
 fn names(upstream: &Upstream) -> Vec<TargetName> {
@@ -313,63 +241,4 @@ fn names(upstream: &Upstream) -> Vec<TargetName> {
         weight: target.weight,
     });
     targets.collect()
-}
-
-/// A target without addresses could not be resolved.
-fn report(group: &Group, target: &TargetName, resolved: Option<Resolved>) -> TargetReport {
-    let (addresses, dns) = match resolved {
-        Some(resolved) => (resolved.addresses, resolved.record.name()),
-        None => (Vec::new(), ""),
-    };
-    let known = if group.is_on() {
-        group.health(&addresses)
-    } else {
-        Vec::new()
-    };
-    let mut weight = WeightReport::default();
-    let mut reports = Vec::with_capacity(addresses.len());
-    for (index, address) in addresses.iter().enumerate() {
-        let known = known.get(index).map(Arc::as_ref);
-        let is_out = known.is_some_and(|known| !known.is_healthy());
-        let own = u64::from(address.weight);
-        weight.total += own;
-        if is_out {
-            weight.unavailable += own;
-        } else {
-            weight.available += own;
-        }
-        reports.push(AddressReport {
-            ip: address.host.to_string(),
-            port: address.port,
-            weight: address.weight,
-            health: match (known, is_out) {
-                // Compat: without weight nothing is checked.
-                (None, _) => Health::Off,
-                _ if target.weight == 0 => Health::Off,
-                (_, true) => Health::Unhealthy,
-                (_, false) => Health::Healthy,
-            },
-            reason: known
-                .and_then(AddressHealth::reason)
-                .map(|reason| (reason.text.into(), reason.since)),
-        });
-    }
-    TargetReport {
-        target: format!("{}:{}", target.host, target.port),
-        host: target.host.to_string(),
-        port: target.port,
-        dns: dns.to_owned(),
-        node_weight: target.weight,
-        weight,
-        addresses: reports,
-    }
-}
-
-/// Whether more than `threshold` percent of a weight can be used.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "sums of 16-bit weights are far below 2^52"
-)]
-fn is_healthy(weight: WeightReport, threshold: f64) -> bool {
-    weight.total > 0 && weight.available as f64 * 100.0 / weight.total as f64 > threshold
 }

@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use cluster::Cluster;
 use metrics::{Family, Page};
-use plugin_api::Metrics;
+use plugin_api::{MEMORY_HELD, MEMORY_LIMIT, Metrics};
 use proxy::Shared;
 use stdx::Clock;
+use store_postgres::PostgresStore;
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
@@ -28,6 +29,10 @@ pub struct Parts {
     pub cluster: Arc<Cluster>,
     pub health: Arc<HealthChecks>,
     pub records: Arc<LateRecords>,
+    /// How many bytes the cache of records may take.
+    pub records_limit: u64,
+    /// If that is what the store is.
+    pub postgres: Option<Arc<PostgresStore>>,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -75,9 +80,12 @@ pub fn show(page: &Metrics, parts: Parts) {
         cluster,
         health,
         records,
+        records_limit,
+        postgres,
         clock,
     } = parts;
     let id = id.to_string();
+    let of_records = id.clone();
     let runtime = Handle::current();
     page.show("node", move |page| {
         write_node(page, &id);
@@ -94,13 +102,27 @@ pub fn show(page: &Metrics, parts: Parts) {
             page.sample(&RECORD_CACHE_ENTRIES, &[], figures.entries);
             page.sample(&RECORD_CACHE_HITS, &[], figures.hits);
             page.sample(&RECORD_CACHE_MISSES, &[], figures.misses);
+            let labels = [&*of_records, "kong_db_cache", "http"];
+            page.sample(&MEMORY_HELD, &labels, figures.bytes);
+            page.sample(&MEMORY_LIMIT, &labels, records_limit);
         }
     });
+    if let Some(store) = postgres {
+        page.show("database", move |page| {
+            let connections = store.connections();
+            let used = connections.open.saturating_sub(connections.idle);
+            page.sample(&DATABASE_CONNECTIONS, &["idle"], connections.idle);
+            page.sample(&DATABASE_CONNECTIONS, &["used"], used);
+            page.sample(&DATABASE_MOST_CONNECTIONS, &[], connections.most);
+            page.sample(&DATABASE_WAITING, &[], connections.waiting);
+        });
+    }
     let wanted = page.clone();
     page.show("targets", move |page| {
         if wanted.shows_target_health() {
             health.write_metrics(page, &TARGET_HEALTH);
         }
+        health.write_traffic(page, &TARGET_TRIES, &TARGET_WAITING);
     });
 }
 

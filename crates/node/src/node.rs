@@ -146,7 +146,7 @@ impl Node {
         let membership = Membership::new(cluster, process.clone(), clock.clone());
         let membership = Arc::new(membership);
 
-        let health = HealthChecks::start(data_plane.clone(), clock.clone());
+        let health = HealthChecks::start(data_plane.clone(), plugins.words.clone(), clock.clone());
         let parts = metrics::Parts {
             id,
             data_plane: data_plane.clone(),

@@ -14,6 +14,8 @@ pub const FAMILIES: &[&Family] = &[
     &plugin_api::MEMORY_HELD,
     &plugin_api::MEMORY_LIMIT,
     &TARGET_HEALTH,
+    &TARGET_TRIES,
+    &TARGET_WAITING,
     &RESPONSES,
     &UPSTREAM_OPENED,
     &UPSTREAM_REUSED,
@@ -23,6 +25,9 @@ pub const FAMILIES: &[&Family] = &[
     &RECORD_CACHE_ENTRIES,
     &RECORD_CACHE_HITS,
     &RECORD_CACHE_MISSES,
+    &DATABASE_CONNECTIONS,
+    &DATABASE_MOST_CONNECTIONS,
+    &DATABASE_WAITING,
     &CPU_SECONDS,
     &RESIDENT_MEMORY,
     &OPEN_FILES,
@@ -93,6 +98,18 @@ pub static TARGET_HEALTH: Family = Family::gauge(
     "Health status of targets of upstream. States = healthchecks_off|healthy|unhealthy|dns_error, value is 1 when state is populated.",
 );
 
+pub static TARGET_TRIES: Family = Family::counter(
+    "silverback_upstream_target_tries_total",
+    &["upstream", "target", "address", "outcome"],
+    "Attempts to have an address of a target answer a request: answered, failed, timed_out or not_an_answer",
+);
+
+pub static TARGET_WAITING: Family = Family::gauge(
+    "silverback_upstream_waiting_requests",
+    &["upstream"],
+    "Requests that wait for a place at a target, of upstreams whose tags limit the connections",
+);
+
 pub static RESPONSES: Family = Family::counter(
     "silverback_http_responses_total",
     &["code"],
@@ -145,6 +162,24 @@ pub static RECORD_CACHE_MISSES: Family = Family::counter(
     "silverback_record_cache_misses_total",
     &[],
     "Lookups of plugins that had to ask the store",
+);
+
+pub static DATABASE_CONNECTIONS: Family = Family::gauge(
+    "silverback_database_connections",
+    &["state"],
+    "Connections to the database: those that are used and those that are idle",
+);
+
+pub static DATABASE_MOST_CONNECTIONS: Family = Family::gauge(
+    "silverback_database_connections_max",
+    &[],
+    "Connections to the database that there may be",
+);
+
+pub static DATABASE_WAITING: Family = Family::gauge(
+    "silverback_database_waiting",
+    &[],
+    "Pieces of work that wait for a connection to the database",
 );
 
 pub static CPU_SECONDS: Family = Family::counter(
