@@ -265,10 +265,11 @@ async fn a_comparison_that_takes_long_keeps_no_change_waiting() {
     shared.set_incomparable(true);
     let node = Node::start(&shared, &folder.path().join("replica.db")).await;
     for number in 1..20 {
-        shared.write("things", number, "new").await;
-        node.serves("things", number, Some("new")).await;
+        shared.write("parts", number, "new").await;
+        node.serves("parts", number, Some("new")).await;
     }
     shared.set_incomparable(false);
+    shared.write("parts", 1, "newer").await;
     eventually("it compares again", async || {
         node.cluster.status().counters.comparisons > 0
     })
