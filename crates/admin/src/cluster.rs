@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use observe::logging::Level;
 use store::Version;
 use uuid::Uuid;
 
@@ -30,6 +31,9 @@ pub trait Cluster: Send + Sync {
 
     /// Waits until this node serves a version; says whether it does when the time is over.
     async fn reach(&self, version: Version, limit: Duration) -> bool;
+
+    /// Sets the level of the error log of all other nodes for a while; those that cannot be told now are told later.
+    async fn tell_log_level(&self, level: Level, timeout: Duration);
 
     /// Takes the database's content as it is, although it looks as if it had been lost.
     fn accept_database(&self);

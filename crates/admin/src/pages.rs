@@ -285,10 +285,10 @@ pub const PAGES: &[Page] = &[
     Page {
         path: "/debug/cluster/log-level/{log_level}",
         methods: PUT,
-        summary: "Sets the level of the error log for a while.",
+        summary: "Sets the level of the error log of all nodes for a while.",
         shape: Shape::Message,
         statuses: &[400, 405],
-        handler: |call| Box::pin(log_level::set(call)),
+        handler: |call| Box::pin(log_level::set_everywhere(call)),
         ..ROW
     },
     Page {

@@ -11,6 +11,7 @@ mod following;
 mod health_checks;
 mod info;
 mod limits;
+mod log_level;
 mod membership;
 pub mod metrics;
 mod node;

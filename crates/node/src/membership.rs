@@ -6,18 +6,21 @@ use std::time::{Duration, SystemTime};
 use admin::NodeInfo as _;
 use admin::cluster::{Cluster, ClusterNode, Database, Listing, Standing};
 use async_trait::async_trait;
-use cluster::{Contact, Member, Status};
+use cluster::{Contact, Member, Status, Words};
+use observe::logging::Level;
 use parking_lot::Mutex;
 use stdx::Clock;
 use store::{Peer, Version};
 
 use crate::applied::wait_until_applied;
 use crate::info::Process;
+use crate::log_level;
 
 /// The node's part in its cluster, which is one of its own unless the store is shared.
 pub struct Membership {
     cluster: Arc<cluster::Cluster>,
     process: Arc<Process>,
+    words: Arc<Words>,
     clock: Arc<dyn Clock>,
     started_at: SystemTime,
     addresses: Mutex<Vec<String>>,
@@ -28,12 +31,20 @@ impl Membership {
     pub fn new(
         cluster: Arc<cluster::Cluster>,
         process: Arc<Process>,
+        words: Arc<Words>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let started_at = clock.now();
+        let listener = process.clone();
+        let hear = move |text: &str| match log_level::parse(text) {
+            Some((level, timeout)) => listener.set_log_level(level, timeout),
+            None => tracing::warn!("another node said what nobody understands of the log level"),
+        };
+        words.hear(log_level::CHANNEL, Arc::new(hear));
         Self {
             cluster,
             process,
+            words,
             clock,
             started_at,
             addresses: Mutex::default(),
@@ -155,6 +166,13 @@ impl Cluster for Membership {
 
     async fn reach(&self, version: Version, limit: Duration) -> bool {
         wait_until_applied(&self.cluster.applied(), version, limit).await
+    }
+
+    async fn tell_log_level(&self, level: Level, timeout: Duration) {
+        let text = log_level::text(level, timeout);
+        if let Err(error) = self.words.tell(log_level::CHANNEL, text).await {
+            tracing::warn!("the other nodes hear of the log level later: {error}");
+        }
     }
 
     fn accept_database(&self) {

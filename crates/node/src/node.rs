@@ -143,7 +143,12 @@ impl Node {
         let store = AppliedStore::new(cluster.store(), applied, settings.admin_apply_timeout);
         let store: Arc<dyn Store> = Arc::new(store);
         let following = cluster.clone();
-        let membership = Membership::new(cluster, process.clone(), clock.clone());
+        let membership = Membership::new(
+            cluster,
+            process.clone(),
+            plugins.words.clone(),
+            clock.clone(),
+        );
         let membership = Arc::new(membership);
 
         let health = HealthChecks::start(data_plane.clone(), plugins.words.clone(), clock.clone());
@@ -153,6 +158,8 @@ impl Node {
             cluster: following,
             health: health.clone(),
             records: plugins.records(),
+            records_limit: plugins.services.node.cache_memory,
+            postgres: open.postgres().cloned(),
             clock: clock.clone(),
         };
         metrics::show(&plugins.services.metrics, parts);

@@ -21,8 +21,22 @@ pub async fn show(call: Call<'_>) -> Result<Response, Error> {
     ))
 }
 
-/// Sets the level; the argument `timeout` says for how many seconds.
+/// Sets the level of this node; the argument `timeout` says for how many seconds.
 pub async fn set(call: Call<'_>) -> Result<Response, Error> {
+    change(&call).map(|(answer, _)| answer)
+}
+
+/// The same on all nodes.
+pub async fn set_everywhere(call: Call<'_>) -> Result<Response, Error> {
+    let (answer, changed) = change(&call)?;
+    if let Some((level, timeout)) = changed {
+        call.state.cluster.tell_log_level(level, timeout).await;
+    }
+    Ok(answer)
+}
+
+/// The answer, and what has changed.
+fn change(call: &Call<'_>) -> Result<(Response, Option<(Level, Duration)>), Error> {
     if call.state.declarative.is_some() {
         let message = "cannot change log level when not using a database".to_owned();
         return Err(Error::Refused(StatusCode::METHOD_NOT_ALLOWED, message));
@@ -47,13 +61,12 @@ pub async fn set(call: Call<'_>) -> Result<Response, Error> {
         return Err(Error::Refused(StatusCode::BAD_REQUEST, message));
     };
     if call.state.node.log_level() == level {
-        return Ok(answer::message(
-            StatusCode::OK,
-            &format!("log level is already {name}"),
-        ));
+        let message = format!("log level is already {name}");
+        return Ok((answer::message(StatusCode::OK, &message), None));
     }
     call.state.node.set_log_level(level, timeout);
-    Ok(answer::message(StatusCode::OK, "log level changed"))
+    let answer = answer::message(StatusCode::OK, "log level changed");
+    Ok((answer, Some((level, timeout))))
 }
 
 fn number(value: &Value) -> Option<f64> {

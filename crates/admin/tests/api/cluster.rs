@@ -7,6 +7,7 @@ use admin::Cluster;
 use admin::cluster::{ClusterNode, Database, Listing, Standing};
 use async_trait::async_trait;
 use axum::body::Body;
+use observe::logging::Level;
 use serde_json::json;
 use store::Version;
 use uuid::Uuid;
@@ -21,6 +22,8 @@ pub struct TestCluster {
     /// What was waited for.
     pub waited: Mutex<Vec<(Version, Duration)>>,
     pub accepted: Mutex<bool>,
+    /// What the others were told of the error log.
+    pub levels: Mutex<Vec<(Level, Duration)>>,
 }
 
 #[async_trait]
@@ -47,6 +50,10 @@ impl Cluster for TestCluster {
 
     async fn reach(&self, version: Version, _limit: Duration) -> bool {
         self.standing().applied >= Some(version)
+    }
+
+    async fn tell_log_level(&self, level: Level, timeout: Duration) {
+        self.levels.lock().unwrap().push((level, timeout));
     }
 
     fn accept_database(&self) {
@@ -182,4 +189,20 @@ async fn a_database_that_looks_lost_is_taken_when_somebody_says_so() {
     let api = Api::start();
     api.call("POST /cluster/accept", None).await.expect(204);
     assert!(*api.cluster.accepted.lock().unwrap());
+}
+
+#[tokio::test]
+async fn the_level_of_the_error_log_is_set_on_all_nodes_if_somebody_asks_for_that() {
+    let api = Api::start();
+    let changed = json!({ "message": "log level changed" });
+    let node = api.call("PUT /debug/node/log-level/debug", None).await;
+    assert_eq!(node.expect(200), changed);
+    assert!(api.cluster.levels.lock().unwrap().is_empty());
+    let path = "PUT /debug/cluster/log-level/warn?timeout=5";
+    assert_eq!(api.call(path, None).await.expect(200), changed);
+    let told = [(Level::Warn, Duration::from_secs(5))];
+    assert_eq!(*api.cluster.levels.lock().unwrap(), told);
+    // As Kong does, nobody is told of what is so here already.
+    api.call(path, None).await.expect(200);
+    assert_eq!(api.cluster.levels.lock().unwrap().len(), 1);
 }

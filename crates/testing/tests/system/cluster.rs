@@ -128,6 +128,31 @@ fn a_write_on_one_node_can_be_read_on_any() {
 }
 
 #[test]
+fn what_is_told_to_all_nodes_reaches_them() {
+    let cluster = Cluster::new(2);
+    let [first, second]: [Node; 2] = cluster.start();
+    let level = |node: &Node| {
+        let shown = node.configure("GET", "/debug/node/log-level", &Value::Null);
+        shown["message"].as_str().unwrap_or_default().to_owned()
+    };
+    assert_eq!(level(&second), "log level: notice");
+    let everywhere = "/debug/cluster/log-level/warn?timeout=600";
+    assert_eq!(first.admin("PUT", everywhere, &Value::Null).status, 200);
+    eventually("the other node hears it", || {
+        level(&second) == "log level: warn"
+    });
+    // What is told while the database is away is told when it is back.
+    cluster.postgres().stop(Stop::Immediate).unwrap();
+    eventually_reachable(&first, false);
+    let everywhere = "/debug/cluster/log-level/error?timeout=600";
+    assert_eq!(first.admin("PUT", everywhere, &Value::Null).status, 200);
+    cluster.postgres().resume().unwrap();
+    eventually("the other node hears it later", || {
+        level(&second) == "log level: error"
+    });
+}
+
+#[test]
 fn the_cluster_shows_who_is_there_and_forgets_who_left() {
     let cluster = Cluster::new(2);
     let [first, second]: [Node; 2] = cluster.start();

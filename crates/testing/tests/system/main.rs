@@ -18,6 +18,7 @@ mod kong_database;
 mod logs;
 mod memory;
 mod metrics;
+mod rate_limits;
 mod refusal;
 mod reload;
 mod shutdown;

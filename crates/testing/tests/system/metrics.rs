@@ -51,6 +51,8 @@ fn configure(node: &Node<'_>, good: &Backend, failing: &Backend) {
     node.configure("POST", "/services/u/plugins", &key_auth);
     node.configure("POST", "/consumers", &json!({ "username": "bob" }));
     node.configure("POST", "/consumers/bob/key-auth", &json!({ "key": "k" }));
+    let http_log = json!({ "name": "http-log", "config": { "http_endpoint": good.url() } });
+    node.configure("POST", "/plugins", &http_log);
     node.configure("POST", "/plugins", &all_switches());
 }
 
