@@ -137,7 +137,7 @@ fn what_is_told_to_all_nodes_reaches_them() {
     };
     assert_eq!(level(&second), "log level: notice");
     let everywhere = "/debug/cluster/log-level/warn?timeout=600";
-    assert_eq!(first.admin("PUT", everywhere, &Value::Null).status, 200);
+    assert_eq!(first.admin("PUT", everywhere, &json!({})).status, 200);
     eventually("the other node hears it", || {
         level(&second) == "log level: warn"
     });
@@ -145,7 +145,7 @@ fn what_is_told_to_all_nodes_reaches_them() {
     cluster.postgres().stop(Stop::Immediate).unwrap();
     eventually_reachable(&first, false);
     let everywhere = "/debug/cluster/log-level/error?timeout=600";
-    assert_eq!(first.admin("PUT", everywhere, &Value::Null).status, 200);
+    assert_eq!(first.admin("PUT", everywhere, &json!({})).status, 200);
     cluster.postgres().resume().unwrap();
     eventually("the other node hears it later", || {
         level(&second) == "log level: error"
