@@ -31,6 +31,11 @@ impl OwnLines {
         self.names = 0;
     }
 
+    /// Gives back memory that is not needed: for lines that are kept.
+    pub fn shrink_to_fit(&mut self) {
+        self.bytes.shrink_to_fit();
+    }
+
     /// Adds a line, and has the head's own lines with this name left out.
     ///
     /// Errors when the value could end the line, and for [`Known::Other`], which is no name.

@@ -3,11 +3,12 @@
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::OnceLock;
 use std::task::{Context, Poll, Waker};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::{client, server};
 
@@ -251,6 +252,18 @@ impl Stream {
             Io::Server(_) | Io::Client(_) => {
                 Err(io::Error::other("bytes cannot be put back under TLS"))
             }
+        }
+    }
+
+    /// Reads once into the free space of `into`, of which there has to be some; 0 is the end of the stream.
+    pub fn poll_read_into(
+        &mut self,
+        cx: &mut Context<'_>,
+        into: &mut BytesMut,
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.io {
+            Io::Plain(socket) => socket.poll_read_into(cx, into),
+            Io::Server(_) | Io::Client(_) => pin!(self.read_buf(into)).poll(cx),
         }
     }
 

@@ -175,12 +175,13 @@ impl Slot {
         let from = if table.ticking.replace(true) {
             table.recent.get().saturating_add(millis(TICK))
         } else {
+            // Perf: whoever sweeps need not be told while it ticks.
+            table.armed.notify_one();
             table.recent.set(table.now());
             table.recent.get()
         };
         self.until
             .set(from.saturating_add(millis(limit)).min(NEVER - 1));
-        self.table.armed.notify_one();
     }
 
     fn store(&self, cx: &Context<'_>) {

@@ -47,36 +47,45 @@ enum Next {
 }
 
 /// Serves a connection until it ends. `sniff` says that it may turn out to speak HTTP/2.
-pub(crate) async fn serve(worker: Rc<Local>, stream: Stream, peer: Rc<Peer>, sniff: bool) {
+///
+/// Perf: not an `async fn`, which would hold the socket twice.
+pub(crate) fn serve(
+    worker: Rc<Local>,
+    stream: Stream,
+    peer: Rc<Peer>,
+    sniff: bool,
+) -> impl Future<Output = ()> {
     let mut client = Http1Client::new(worker.clone(), stream);
     let mut requests = 0;
-    loop {
-        let head = match client.next(sniff && requests == 0, requests > 0).await {
-            Next::Request(head) => head,
-            Next::Http2 => return Box::pin(client.become_http2(peer)).await,
-            Next::Closed => return,
-            Next::Invalid(error) => {
-                Box::pin(client.refuse(&peer, error)).await;
-                return Box::pin(client.linger()).await;
+    async move {
+        loop {
+            let head = match client.next(sniff && requests == 0, requests > 0).await {
+                Next::Request(head) => head,
+                Next::Http2 => return Box::pin(client.become_http2(peer)).await,
+                Next::Closed => return,
+                Next::Invalid(error) => {
+                    Box::pin(client.refuse(&peer, error)).await;
+                    return Box::pin(client.linger()).await;
+                }
+            };
+            requests += 1;
+            let limit = worker.published().settings.limits.keepalive_requests;
+            let last = requests >= limit || worker.is_draining();
+            // Perf: boxed as all that is rare, so that a waiting connection holds no room for it.
+            let exchange = Box::pin(exchange::serve(
+                worker.clone(),
+                peer.clone(),
+                Client::Http1(&mut client),
+                head,
+                last,
+            ));
+            match exchange.await {
+                Fate::KeepAlive => {}
+                Fate::Close => return Box::pin(client.linger()).await,
+                Fate::Abort => return,
             }
-        };
-        requests += 1;
-        let limit = worker.published().settings.limits.keepalive_requests;
-        let last = requests >= limit || worker.is_draining();
-        // Perf: boxed as all that is rare, so that a waiting connection holds no room for it.
-        let exchange = Box::pin(exchange::serve(
-            worker.clone(),
-            peer.clone(),
-            Client::Http1(&mut client),
-            head,
-            last,
-        ));
-        match exchange.await {
-            Fate::KeepAlive => {}
-            Fate::Close => return Box::pin(client.linger()).await,
-            Fate::Abort => return,
+            client.release();
         }
-        client.release();
     }
 }
 

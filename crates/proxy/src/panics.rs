@@ -7,7 +7,7 @@ use std::task::Poll;
 
 /// Runs `work`; `None` if it panicked. What it borrowed may be half changed: use it only to say goodbye.
 pub(crate) fn caught<T>(
-    mut work: Pin<&mut impl Future<Output = T>>,
+    mut work: Pin<&mut (impl Future<Output = T> + ?Sized)>,
 ) -> impl Future<Output = Option<T>> {
     std::future::poll_fn(move |cx| {
         match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
@@ -16,6 +16,11 @@ pub(crate) fn caught<T>(
             Err(_) => Poll::Ready(None),
         }
     })
+}
+
+/// The same for work that does not wait.
+pub(crate) fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok()
 }
 
 #[cfg(test)]

@@ -62,6 +62,7 @@ impl Peer {
             // Digits, dots and colons: nothing that could be refused.
             let _ = lines.add(name, value);
         }
+        lines.shrink_to_fit();
         Self {
             address,
             text: text.into(),

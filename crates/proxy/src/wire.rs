@@ -43,7 +43,7 @@ pub fn poll_read(
             http1::HEAD_BUFFER
         });
     }
-    pin!(stream.read_buf(into)).poll(cx)
+    stream.poll_read_into(cx, into)
 }
 
 /// Writes all of `parts` and flushes.

@@ -18,6 +18,7 @@ use crate::accept;
 use crate::deadline::TICK;
 use crate::local::Local;
 use crate::published::Shared;
+use crate::stats::Held;
 
 /// What a worker begins with.
 #[derive(Debug)]
@@ -294,14 +295,16 @@ async fn accept_from(
 fn start(local: &Rc<Local>, open: &Rc<Open>, flags: accept::Flags, stream: Stream) {
     open.count.set(open.count.get() + 1);
     let counted = Counted(open.clone());
-    let local = local.clone();
+    local.stats.accepted.add();
+    local.stats.handled.add();
+    let active = Held::new(&local.stats, |shard| &shard.active);
+    let mut serving = accept::serve(local.clone(), stream, flags);
     spawn_local(async move {
-        let serving = pin!(accept::serve(local, stream, flags));
-        let served = crate::panics::caught(serving).await;
+        let served = crate::panics::caught(serving.as_mut()).await;
         if served.is_none() {
             tracing::error!("a connection ended with a panic");
         }
-        drop(counted);
+        drop((active, counted));
     });
 }
 
