@@ -8,6 +8,7 @@ mod cluster;
 mod discovery;
 mod link;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -63,6 +64,8 @@ struct Place {
     behind: tokio::sync::Mutex<Option<Behind>>,
     /// Other addresses that led to what was behind this one.
     known: Mutex<Vec<Node>>,
+    /// How often connecting went wrong.
+    failures: AtomicU64,
 }
 
 /// What was found behind an address.
@@ -81,6 +84,7 @@ impl Server {
             connections,
             behind: tokio::sync::Mutex::default(),
             known: Mutex::default(),
+            failures: AtomicU64::new(0),
         });
         let probed = Arc::downgrade(&place);
         let probe: Probe = Box::new(move || {
@@ -145,10 +149,8 @@ impl Place {
         match answer {
             Ok(value) => Ok(Ok(plain(value))),
             Err(Error::Apart) => Ok(Err(RedisError::Apart)),
-            Err(error) if error.is_outage() => {
-                self.forget().await;
-                Err(error.to_string())
-            }
+            // The connection is left to `check`: until the guard knows, others would only queue up for a new one.
+            Err(error) if error.is_outage() => Err(error.to_string()),
             Err(error) => Ok(Err(RedisError::Refused(error.to_string()))),
         }
     }
@@ -160,14 +162,22 @@ impl Place {
         }
     }
 
-    /// What is behind the address; whoever asks first connects, and the others wait for it.
+    /// What is behind the address; whoever asks first connects, and the others wait for what comes of it.
     async fn behind(&self) -> Result<Behind, Error> {
+        let failures = self.failures.load(Ordering::Acquire);
         let mut behind = self.behind.lock().await;
         if let Some(found) = &*behind {
             return Ok(found.clone());
         }
+        if self.failures.load(Ordering::Acquire) != failures {
+            return Err(Error::Connect("somebody else just failed to".to_owned()));
+        }
         let known = self.known.lock().clone();
-        let (found, known) = discovery::find(&self.connections, &self.settings, &known).await?;
+        let found = discovery::find(&self.connections, &self.settings, &known).await;
+        if found.is_err() {
+            self.failures.fetch_add(1, Ordering::Release);
+        }
+        let (found, known) = found?;
         *self.known.lock() = known;
         *behind = Some(found.clone());
         Ok(found)
@@ -177,8 +187,9 @@ impl Place {
         *self.behind.lock().await = None;
     }
 
-    /// Whether all that is behind the address answers.
+    /// Whether all that is behind the address answers, over new connections.
     async fn check(&self) -> Result<(), Error> {
+        self.forget().await;
         let checked = match self.behind().await? {
             Behind::One(link) => link.ping().await.map_err(Error::from),
             Behind::Cluster(cluster) => cluster.check().await,
