@@ -16,6 +16,7 @@ mod hostile_clients;
 mod hostile_http2;
 mod kong_database;
 mod logs;
+mod marks;
 mod memory;
 mod metrics;
 mod rate_limits;
