@@ -27,6 +27,9 @@ const BURST: usize = 10_000;
 /// How often the other nodes are asked whether they have a change; figures are not finer than that.
 const ASKING: Duration = Duration::from_millis(1);
 
+/// Enough for many nodes that start.
+const MAX_CONNECTIONS: &str = "200";
+
 /// The nodes that only follow.
 const FOLLOWERS: usize = 50;
 
@@ -61,7 +64,9 @@ struct Cluster {
 
 impl Cluster {
     fn start(program: &Path, count: usize) -> anyhow::Result<Self> {
-        let postgres = Postgres::start(Durability::Durable)?;
+        let postgres = Postgres::create(Durability::Durable)?;
+        postgres.set("max_connections", MAX_CONNECTIONS)?;
+        postgres.resume()?;
         postgres.create_database(DATABASE)?;
         let node = || Ok(Node::new(program)?.with(postgres.node_settings(DATABASE)));
         let nodes = (0..count)
@@ -80,6 +85,21 @@ impl Cluster {
             postgres,
             origin,
         })
+    }
+
+    /// What all nodes have used so far.
+    fn cpu_time(&self) -> anyhow::Result<Duration> {
+        let mut ticks = 0;
+        for node in &self.nodes {
+            let pid = node.pid().context("a node does not run")?;
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+            let (_, fields) = stat.rsplit_once(") ").context("a process has no name")?;
+            let times = fields.split(' ').skip(11).take(2);
+            ticks += times
+                .filter_map(|time| time.parse::<u64>().ok())
+                .sum::<u64>();
+        }
+        Ok(Duration::from_millis(ticks * 10))
     }
 
     fn first(&self) -> anyhow::Result<&Node> {
@@ -250,23 +270,28 @@ fn load(program: &Path, count: usize, report: &mut Report) -> anyhow::Result<()>
     let cluster = Cluster::start(program, count)?;
     rest(SETTLING);
     let mut counted = vec![connections(&cluster.postgres)?];
-    let before = cpu_time(&cluster.postgres)?;
+    let before = (cpu_time(&cluster.postgres)?, cluster.cpu_time()?);
     rest(WATCHING);
-    let idle = cpu_time(&cluster.postgres)?.saturating_sub(before);
+    let idle = cpu_time(&cluster.postgres)?.saturating_sub(before.0);
+    let nodes = cluster.cpu_time()?.saturating_sub(before.1);
     counted.push(connections(&cluster.postgres)?);
     let (least, most) = (counted.iter().min(), counted.iter().max());
     let (least, most) = least.zip(most).context("connections were counted")?;
-    let share = 100.0 * idle.as_secs_f64() / WATCHING.as_secs_f64();
+    let share = |time: Duration| 100.0 * time.as_secs_f64() / WATCHING.as_secs_f64();
     report.cluster(
         &format!("{count} idle nodes on one PostgreSQL"),
-        &format!("{least} to {most} connections, {share:.1} % of a core"),
+        &format!(
+            "{least} to {most} connections, {:.1} % of a core; the nodes together {:.1} %",
+            share(idle),
+            share(nodes)
+        ),
         "a connection for each",
         *most <= count,
     );
 
     let first = cluster.first()?;
     let changes = 200;
-    let before = cpu_time(&cluster.postgres)?;
+    let before = (cpu_time(&cluster.postgres)?, cluster.cpu_time()?);
     for number in 0..changes {
         let route = json!({ "service": { "name": "origin" }, "paths": [format!("/{number}")] });
         write(first, "PUT", "/routes/changing", &route.to_string())?;
@@ -275,14 +300,19 @@ fn load(program: &Path, count: usize, report: &mut Report) -> anyhow::Result<()>
     for node in &cluster.nodes {
         routed(node.proxy_address(), &last)?;
     }
-    let busy = cpu_time(&cluster.postgres)?.saturating_sub(before);
+    let busy = cpu_time(&cluster.postgres)?.saturating_sub(before.0);
+    let nodes = cluster.cpu_time()?.saturating_sub(before.1);
     let requests = cluster.origin.requests();
     if requests < count as u64 {
         bail!("{requests} requests reached the origin through {count} nodes");
     }
     report.cluster(
         &format!("CPU time of PostgreSQL for one change that {count} nodes follow"),
-        &format!("{:.1} ms", busy.as_secs_f64() * 1e3 / f64::from(changes)),
+        &format!(
+            "{:.1} ms; of each node {:.1} ms",
+            busy.as_secs_f64() * 1e3 / f64::from(changes),
+            nodes.as_secs_f64() * 1e3 / f64::from(changes) / count as f64
+        ),
         "–",
         true,
     );
