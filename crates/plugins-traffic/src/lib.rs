@@ -7,5 +7,8 @@ pub mod request_size_limiting;
 pub mod request_termination;
 pub mod response_ratelimiting;
 
+/// Every family of metrics that these plugins show.
+pub const METRICS: &[&[&plugin_api::Family]] = &[proxy_cache::METRICS];
+
 mod counting;
 mod limits;

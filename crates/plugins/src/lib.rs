@@ -76,8 +76,9 @@ pub fn get(name: &str) -> Option<&'static Plugin> {
 
 /// Every family of metrics that plugins show.
 pub fn metrics() -> impl Iterator<Item = &'static Family> {
-    plugins_observe::METRICS
-        .iter()
+    let families = plugins_observe::METRICS.iter();
+    families
+        .chain(plugins_traffic::METRICS)
         .flat_map(|of| of.iter().copied())
 }
 

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use plugin_api::{RequestHead, Services};
 use uuid::Uuid;
 
+use super::figures;
 use super::key::Key;
 
 /// How the nodes tell each other of purges; the same as Kong's.
@@ -125,6 +126,9 @@ pub(super) struct Cache {
     capacity: u64,
     /// The bytes of answers that are on their way into the cache.
     pending: AtomicU64,
+    hits: AtomicU64,
+    misses: AtomicU64,
+    refreshes: AtomicU64,
     /// How often something was purged: an answer that was asked for before a purge is not stored after it.
     purges: AtomicU64,
 }
@@ -144,6 +148,9 @@ impl Cache {
             entries,
             capacity,
             pending: AtomicU64::new(0),
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+            refreshes: AtomicU64::new(0),
             purges: AtomicU64::new(0),
         }
     }
@@ -210,8 +217,32 @@ impl Cache {
         }
     }
 
+    /// Counts a lookup: the status that the client is told.
+    pub fn count(&self, status: &str) {
+        let counter = match status {
+            "Hit" => &self.hits,
+            "Refresh" => &self.refreshes,
+            _ => &self.misses,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The lookups so far, by their result.
+    pub fn lookups(&self) -> [(&'static str, u64); 3] {
+        [
+            ("hit", &self.hits),
+            ("miss", &self.misses),
+            ("refresh", &self.refreshes),
+        ]
+        .map(|(result, count)| (result, count.load(Ordering::Relaxed)))
+    }
+
+    /// How many keys there are, about.
+    pub fn entries(&self) -> u64 {
+        self.entries.entry_count()
+    }
+
     /// How many bytes the entries take, about.
-    #[cfg(test)]
     pub fn size(&self) -> u64 {
         self.entries.run_pending_tasks();
         self.entries.weighted_size()
@@ -267,6 +298,7 @@ impl Caches {
             capacity: services.node.cache_memory,
             state: Mutex::default(),
         });
+        figures::show(services, &caches);
         let purged = Arc::downgrade(&caches);
         services.cluster.hear(
             CHANNEL,
@@ -305,6 +337,15 @@ impl Caches {
             .iter()
             .filter(|(_, (_, usage))| usage.strong_count() > 0);
         used.map(|(plugin, (cache, _))| (*plugin, cache.clone()))
+            .collect()
+    }
+
+    /// All caches by their names.
+    pub fn all(&self) -> Vec<(String, Arc<Cache>)> {
+        let state = self.state.lock();
+        let caches = state.caches.iter();
+        caches
+            .map(|(name, cache)| (name.clone(), cache.clone()))
             .collect()
     }
 

@@ -201,12 +201,14 @@ impl ProxyCache {
         let now = self.services.clock.monotonic();
         let status = match self.cache.find(&key, exchange.head, now) {
             Some(stored) if self.will_do(&stored, &wishes, now) => {
+                self.cache.count("Hit");
                 return Some(self.replay(exchange, &stored, now));
             }
             Some(_) => "Refresh",
             None if wishes.only_if_cached => return Some(Reply::new(504)),
             None => "Miss",
         };
+        self.cache.count(status);
         self.show(self.shown.status, exchange, STATUS, status);
         *exchange.state() = Progress::Asked { key, purges };
         None

@@ -3,8 +3,11 @@
 mod cache;
 mod directives;
 mod endpoints;
+mod figures;
 mod handler;
 mod key;
+
+pub use figures::METRICS;
 
 use plugin_api::{BUNDLED_VERSION, Declaration, Phase, Phases, Plugin, fields};
 use schema::{Check, Field, Record, Subschema};
