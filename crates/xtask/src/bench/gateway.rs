@@ -81,7 +81,8 @@ pub fn nginx(folder: &Path, upstream: &Upstream, counts: Option<&Path>) -> anyho
     })
 }
 
-fn start_nginx(
+/// Starts nginx with one worker on a core; it has started when `port` accepts.
+pub fn start_nginx(
     folder: &Path,
     core: usize,
     server: &str,

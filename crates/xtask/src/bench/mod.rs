@@ -4,6 +4,7 @@
 //! Rounds are interleaved (nginx, Silverback, nginx, ...), so that whatever else the machine does hits both, and the
 //! medians are compared. What is compared is CPU time for each request, which a busy machine disturbs least.
 
+mod balancer;
 mod cases;
 mod clients;
 mod cluster;
@@ -115,6 +116,7 @@ const GROUPS: &[Group] = &[
     ("memory", memory::measure),
     ("routes", routes::measure),
     ("instructions", instructions::measure),
+    ("balancer", balancer::measure),
     ("cluster", cluster::measure),
     ("credentials", credentials::measure),
 ];

@@ -10,6 +10,7 @@ pub struct Report {
     cases: String,
     memory: String,
     routes: String,
+    balancer: String,
     instructions: String,
     cluster: String,
     credentials: String,
@@ -22,6 +23,7 @@ impl Report {
             cases: String::new(),
             memory: String::new(),
             routes: String::new(),
+            balancer: String::new(),
             instructions: String::new(),
             cluster: String::new(),
             credentials: String::new(),
@@ -127,6 +129,12 @@ impl Report {
         row(&mut self.cluster, &[title, value, goal, verdict(met)]);
     }
 
+    /// Adds something about targets.
+    pub fn balancer(&mut self, title: &str, value: &str, goal: &str, met: bool) {
+        let [title, value, goal] = [title, value, goal].map(str::to_owned);
+        row(&mut self.balancer, &[title, value, goal, verdict(met)]);
+    }
+
     /// Adds something about many credentials.
     pub fn credentials(&mut self, title: &str, value: &str) {
         row(&mut self.credentials, &[title.to_owned(), value.to_owned()]);
@@ -142,11 +150,13 @@ impl Report {
              | state | nginx | Silverback | goal | met |\n| --- | --- | --- | --- | --- |\n{}\n\
              Many routes.\n\n\
              | what | value | goal | met |\n| --- | --- | --- | --- |\n{}\n\
+             Targets.\n\n\
+             | what | value | goal | met |\n| --- | --- | --- | --- |\n{}\n\
              A cluster.\n\n\
              | what | value | goal | met |\n| --- | --- | --- | --- |\n{}\n\
              Credentials in PostgreSQL.\n\n\
              | what | value |\n| --- | --- |\n{}",
-            self.cases, self.instructions, self.memory, self.routes, self.cluster, self.credentials
+            self.cases, self.instructions, self.memory, self.routes, self.balancer, self.cluster, self.credentials
         )
     }
 }
