@@ -7,7 +7,7 @@
 use std::fmt::{self, Write as _};
 
 use aws_lc_rs::digest::{Context, SHA256};
-use plugin_api::{Exchange, RequestHead, arguments};
+use plugin_api::{Exchange, Known, RequestHead, arguments};
 
 /// The digest of what tells requests apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -65,7 +65,10 @@ impl KeyRules {
         let connection = &exchange.connection;
         digest.add(connection.forwarded_proto.as_bytes());
         digest.add(connection.host.as_bytes());
-        digest.add(&connection.port.to_be_bytes());
+        // What a trusted proxy says in its place is below.
+        let own_port =
+            !(connection.trusted && exchange.head.headers.contains(Known::XForwardedPort));
+        digest.add_optional(own_port.then_some(&connection.port.to_be_bytes()[..]));
         let upstream = &exchange.work.upstream;
         for chosen in [&upstream.scheme, &upstream.host, &upstream.host_header] {
             digest.add_optional(chosen.as_deref().map(str::as_bytes));

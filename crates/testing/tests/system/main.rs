@@ -7,6 +7,7 @@
 )]
 
 mod attacks;
+mod caching;
 mod cluster;
 mod crash;
 mod declarative;
