@@ -20,11 +20,14 @@ use self::link::Link;
 use crate::guard::{Guard, Probe};
 use crate::network::Connections;
 
+/// Servers by their settings, for as long as somebody holds them.
+type Opened = Vec<(RedisSettings, Weak<Server>)>;
+
 /// The servers that handlers hold. Cloning shares them.
 #[derive(Clone)]
 pub struct Servers {
     connections: Connections,
-    open: Arc<Mutex<Vec<(RedisSettings, Weak<Server>)>>>,
+    open: Arc<Mutex<Opened>>,
 }
 
 impl Servers {

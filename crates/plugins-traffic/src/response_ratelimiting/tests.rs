@@ -82,7 +82,7 @@ async fn request(handler: &Arc<dyn Handler>, used: &[&str]) -> Result<Seen, Repl
     handler.log(&mut sample.exchange(), &summary);
     let headers = head.headers.iter().map(|field| {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        (text(field.name.as_ref()), text(field.value))
+        (text(field.name), text(field.value))
     });
     Ok(Seen {
         status: head.status(),
