@@ -8,6 +8,7 @@ mod documents;
 mod drill;
 mod layers;
 mod licences;
+mod new_plugin;
 mod node;
 mod packages;
 mod python;
@@ -32,6 +33,8 @@ usage: cargo xtask COMMAND
   drill           break a cluster in many ways under load, and count what clients notice
                   [--quick] [--only TEXT] [--rate N] [--outage SECONDS] [--binary FILE] [--list]
                   [--against FILE --yes-break-it]
+  new-plugin      write the folder of a plugin that compiles, and register it
+                  NAME [--family auth|traffic|transform|observe|serverless]
   bench           compare CPU time and memory with nginx's [--quick] [--binary FILE] [--output FILE]
 ";
 
@@ -50,6 +53,7 @@ fn main() -> anyhow::Result<()> {
         "deploy" => deploy::check(),
         "drill" => drill::run(&rest),
         "bench" => bench::run(&rest),
+        "new-plugin" => new_plugin::run(&rest),
         "" | "help" | "--help" | "-h" => {
             steps::say(USAGE);
             Ok(())

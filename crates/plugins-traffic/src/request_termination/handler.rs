@@ -1,5 +1,6 @@
 //! Answers in place of the upstream.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http1::host_name;
@@ -98,13 +99,12 @@ impl RequestTermination {
         let head = &*exchange.head;
         let host = head.host().map(host_name).unwrap_or_default();
         let raw_body = String::from_utf8_lossy(exchange.body());
-        let captures = exchange.matched.captures.map(|captures| {
-            let named = captures.named().iter();
-            let unnamed = captures.numbered().iter().skip(1).flatten();
-            json!({
-                "named": named.cloned().collect::<std::collections::BTreeMap<_, _>>(),
-                "unnamed": unnamed.collect::<Vec<_>>(),
-            })
+        let captures = exchange.matched.captures;
+        let named = captures.map(|captures| captures.named()).unwrap_or_default();
+        let numbered = captures.map(|captures| captures.numbered());
+        let captures = json!({
+            "named": named.iter().cloned().collect::<BTreeMap<_, _>>(),
+            "unnamed": numbered.unwrap_or_default().iter().skip(1).flatten().collect::<Vec<_>>(),
         });
         let route = self.record("routes", exchange.matched.route).await;
         let service = self.record("services", exchange.matched.service).await;
@@ -142,10 +142,19 @@ impl RequestTermination {
             .await;
         let record = found.ok()??;
         let said = record.iter().filter(|(_, value)| !value.is_null());
-        Some(Value::Object(
-            said.map(|(name, value)| (name.clone(), value.clone()))
-                .collect(),
-        ))
+        let said = said.map(|(name, value)| (name.clone(), value.clone()));
+        let mut shown: Map<String, Value> = said.collect();
+        if let Some(workspace) = self.workspace().await {
+            shown.insert("ws_id".to_owned(), workspace);
+        }
+        Some(Value::Object(shown))
+    }
+
+    /// The id of the workspace that everything is in.
+    async fn workspace(&self) -> Option<Value> {
+        let by_name = By::Unique("name", "default");
+        let found = self.services.records.find("workspaces", by_name).get().await;
+        found.ok()??.get("id").cloned()
     }
 }
 

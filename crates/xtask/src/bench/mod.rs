@@ -4,6 +4,7 @@
 //! Rounds are interleaved (nginx, Silverback, nginx, ...), so that whatever else the machine does hits both, and the
 //! medians are compared. What is compared is CPU time for each request, which a busy machine disturbs least.
 
+mod accuracy;
 mod balancer;
 mod cases;
 mod clients;
@@ -13,6 +14,7 @@ mod gateway;
 mod instructions;
 mod load;
 mod memory;
+mod plugins;
 mod process;
 mod report;
 mod routes;
@@ -119,6 +121,8 @@ const GROUPS: &[Group] = &[
     ("balancer", balancer::measure),
     ("cluster", cluster::measure),
     ("credentials", credentials::measure),
+    ("plugins", plugins::measure),
+    ("accuracy", accuracy::measure),
 ];
 
 /// Measures one group after the other; what was measured before a failure is in the report.

@@ -14,6 +14,8 @@ pub struct Report {
     instructions: String,
     cluster: String,
     credentials: String,
+    plugins: String,
+    accuracy: String,
 }
 
 impl Report {
@@ -27,6 +29,8 @@ impl Report {
             instructions: String::new(),
             cluster: String::new(),
             credentials: String::new(),
+            plugins: String::new(),
+            accuracy: String::new(),
         }
     }
 
@@ -135,9 +139,34 @@ impl Report {
         row(&mut self.balancer, &[title, value, goal, verdict(met)]);
     }
 
+    /// Adds what a plugin costs beside the plain route, in microseconds; no goal is one that cannot be missed.
+    pub fn plugin(&mut self, title: &str, plain: f64, with: f64, ratio: f64, goal: f64) {
+        let (goal, met) = match goal.is_finite() {
+            true => (format!("{goal:.2}"), verdict(ratio <= goal)),
+            false => ("–".to_owned(), "–".to_owned()),
+        };
+        let [plain, with] = [plain, with].map(|cost| format!("{cost:.1}"));
+        let ratio = format!("{ratio:.2}");
+        row(
+            &mut self.plugins,
+            &[title.to_owned(), plain, with, ratio, goal, met],
+        );
+    }
+
     /// Adds something about many credentials.
     pub fn credentials(&mut self, title: &str, value: &str) {
         row(&mut self.credentials, &[title.to_owned(), value.to_owned()]);
+    }
+
+    /// Adds how exactly a rate limit held.
+    pub fn accuracy(&mut self, policy: &str, nodes: usize, passed: u64, refused: u64, limit: u64) {
+        let counts = [passed, refused, passed.saturating_sub(limit)];
+        let [passed, refused, over] = counts.map(|count| count.to_string());
+        let nodes = nodes.to_string();
+        row(
+            &mut self.accuracy,
+            &[policy.to_owned(), nodes, passed, refused, over],
+        );
     }
 
     /// The tables.
@@ -155,8 +184,20 @@ impl Report {
              A cluster.\n\n\
              | what | value | goal | met |\n| --- | --- | --- | --- |\n{}\n\
              Credentials in PostgreSQL.\n\n\
-             | what | value |\n| --- | --- |\n{}",
-            self.cases, self.instructions, self.memory, self.routes, self.balancer, self.cluster, self.credentials
+             | what | value |\n| --- | --- |\n{}\n\
+             Rate limits: 1,000 requests a minute, 64 clients at once.\n\n\
+             | policy | nodes | passed | refused | too many |\n| --- | --- | --- | --- | --- |\n{}\n\
+             Plugins: CPU time for each request in microseconds, beside the plain route of the same node.\n\n\
+             | route | plain | with | ratio | goal | met |\n| --- | --- | --- | --- | --- | --- |\n{}",
+            self.cases,
+            self.instructions,
+            self.memory,
+            self.routes,
+            self.balancer,
+            self.cluster,
+            self.credentials,
+            self.accuracy,
+            self.plugins
         )
     }
 }
