@@ -25,8 +25,14 @@ impl Feed {
         self.newest
     }
 
-    /// Adds events and forgets the oldest ones beyond the limit.
+    /// Adds events and forgets the oldest ones beyond the limit; of more than that at once it keeps none, because whoever
+    /// does not know all of them has to reload.
     pub(crate) fn extend(&mut self, changes: Vec<(&'static str, Uuid, EventKind)>) {
+        if changes.len() > self.limit {
+            self.newest.0 += changes.len() as u64;
+            self.events = VecDeque::new();
+            return;
+        }
         for (entity, id, operation) in changes {
             self.newest.0 += 1;
             self.events.push_back(Event {

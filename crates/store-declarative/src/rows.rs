@@ -50,7 +50,7 @@ impl Row {
 /// All records of an entity and the ways to find them.
 pub(crate) struct Rows {
     by_id: BTreeMap<Uuid, Row>,
-    unique: Vec<(UniqueKey, HashMap<String, Uuid>)>,
+    unique: Vec<(UniqueKey, HashMap<Box<str>, Uuid>)>,
     /// By foreign field: parent and record.
     by_parent: HashMap<&'static str, BTreeSet<(Uuid, Uuid)>>,
 }
@@ -196,10 +196,10 @@ impl Rows {
 }
 
 /// The values of a unique key as one text; the text of a single field is its value.
-fn index_key(fields: &Record) -> String {
+fn index_key(fields: &Record) -> Box<str> {
     let mut values = fields.values();
     match (values.next(), values.next()) {
-        (Some(Value::String(value)), None) => value.clone(),
-        _ => Value::Object(fields.clone()).to_string(),
+        (Some(Value::String(value)), None) => value.as_str().into(),
+        _ => Value::Object(fields.clone()).to_string().into(),
     }
 }

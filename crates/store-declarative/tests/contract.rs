@@ -123,6 +123,24 @@ async fn a_replacement_tells_only_what_differs() {
 }
 
 #[tokio::test]
+async fn of_more_changes_at_once_than_it_keeps_the_log_keeps_none() {
+    let store = open();
+    let named = |id: u128| ("parents", record(id, json!({"name": id.to_string()})));
+    let before = store.version().await.unwrap();
+    let many = store.replace_all((1..=101).map(named)).unwrap();
+    assert_eq!(many.0, before.0 + 101);
+    let reload = store.changes(before).await.unwrap();
+    assert!(matches!(reload, Changes::Reload { from } if from == many));
+    assert_eq!(events(store.changes(many).await.unwrap()), []);
+
+    store.replace_all((1..=102).map(named)).unwrap();
+    let told = events(store.changes(many).await.unwrap());
+    assert_eq!(told, [("parents".to_owned(), 102, EventKind::Create)]);
+    let reload = store.changes(before).await.unwrap();
+    assert!(matches!(reload, Changes::Reload { .. }));
+}
+
+#[tokio::test]
 async fn a_refused_replacement_leaves_everything_as_it_was() {
     let store = open();
     let named = |id, name: &str| ("parents", record(id, json!({"name": name})));
