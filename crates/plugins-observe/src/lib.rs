@@ -1,11 +1,14 @@
 //! Plugins that tell what happened: logs, metrics and traces. One folder each.
 
 pub mod datadog;
+mod entries;
 pub mod file_log;
 pub mod http_log;
 pub mod loggly;
 pub mod opentelemetry;
 pub mod prometheus;
+mod queue;
+mod severity;
 pub mod statsd;
 pub mod syslog;
 pub mod tcp_log;
@@ -13,4 +16,4 @@ pub mod udp_log;
 pub mod zipkin;
 
 /// Every family of metrics that plugins of this crate show.
-pub const METRICS: &[&[&plugin_api::Family]] = &[prometheus::METRICS];
+pub const METRICS: &[&[&plugin_api::Family]] = &[prometheus::METRICS, queue::METRICS];

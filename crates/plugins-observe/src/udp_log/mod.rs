@@ -1,5 +1,9 @@
 //! udp-log: Sends log entries over UDP.
 
+mod handler;
+
+pub use handler::Datagrams;
+
 use plugin_api::{BUNDLED_VERSION, Declaration, Phase, Phases, Plugin, fields};
 use schema::{Field, Subschema};
 
@@ -16,7 +20,7 @@ pub const DECLARATION: Declaration = Declaration {
 };
 
 /// The row of the table.
-pub const PLUGIN: Plugin = Plugin::declared(&DECLARATION);
+pub const PLUGIN: Plugin = Plugin::new(&DECLARATION, handler::build);
 
 fn schema() -> Subschema {
     Subschema::new("udp-log")

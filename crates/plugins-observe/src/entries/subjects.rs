@@ -1,0 +1,226 @@
+//! Route, service and workspace as entries show them.
+//!
+//! They are records of the store, looked up through the cache of the node; the snapshot does not hold them, because most
+//! gateways log few of their members. Each is written as JSON once and kept until it changes.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use parking_lot::RwLock;
+use plugin_api::{By, Entity, LoggedRecord, Lookup, Matched, Records, Services};
+use schema::Record;
+use serde_json::json;
+use uuid::Uuid;
+
+/// The name of the workspace. Compat: there is one, as in Kong without a licence.
+const WORKSPACE: &str = "default";
+/// The most records that are kept as JSON.
+const MOST_RENDERED: usize = 10_000;
+/// The most entries that wait for a lookup; what comes beyond shows ids and names only.
+const MOST_WAITING: usize = 1000;
+
+/// What the entries of a node are about.
+pub struct Subjects {
+    records: Arc<dyn Records>,
+    workspace: OnceLock<Uuid>,
+    rendered: RwLock<HashMap<Uuid, Rendered>>,
+    waiting: AtomicUsize,
+}
+
+struct Rendered {
+    of: Arc<Record>,
+    workspace: Option<Uuid>,
+    json: Bytes,
+}
+
+/// What an entry says of its subjects, as JSON.
+#[derive(Debug, Clone, Default)]
+pub struct Described {
+    route: Option<Bytes>,
+    service: Option<Bytes>,
+    workspace: Option<Uuid>,
+}
+
+impl Described {
+    /// Appends the members to a JSON object that ends the text.
+    pub fn append_to(&self, text: &mut Vec<u8>) {
+        if text.pop() != Some(b'}') {
+            return;
+        }
+        for (name, json) in [("route", &self.route), ("service", &self.service)] {
+            if let Some(json) = json {
+                text.extend_from_slice(b",\"");
+                text.extend_from_slice(name.as_bytes());
+                text.extend_from_slice(b"\":");
+                text.extend_from_slice(json);
+            }
+        }
+        if let Some(workspace) = &self.workspace {
+            text.extend_from_slice(b",\"workspace\":\"");
+            let mut digits = [0; 36];
+            let workspace = workspace.as_hyphenated().encode_lower(&mut digits);
+            text.extend_from_slice(workspace.as_bytes());
+            text.push(b'"');
+        }
+        text.extend_from_slice(b",\"workspace_name\":\"");
+        text.extend_from_slice(WORKSPACE.as_bytes());
+        text.extend_from_slice(b"\"}");
+    }
+}
+
+/// What is known of an entity without its record.
+struct Named {
+    id: Uuid,
+    json: Bytes,
+}
+
+impl Named {
+    fn of(entity: Entity<'_>) -> Self {
+        let id = entity.id;
+        let json = match entity.name {
+            Some(name) => json!({ "id": id.to_string(), "name": name }),
+            None => json!({ "id": id.to_string() }),
+        };
+        Self {
+            id,
+            json: json.to_string().into(),
+        }
+    }
+}
+
+/// An entity, and its record as far as that is at hand.
+struct Sought {
+    named: Named,
+    record: Lookup<Option<Arc<Record>>>,
+}
+
+/// An entity, if there is one, and what the cache knows of it.
+type Found<'a> = Option<(Entity<'a>, Lookup<Option<Arc<Record>>>)>;
+
+/// Counts an entry that waits.
+struct Waiting(Arc<Subjects>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Subjects {
+    /// Those of the node.
+    pub fn of(services: &Services) -> Arc<Self> {
+        services.shared.get("log-subjects", || Self {
+            records: services.records.clone(),
+            workspace: OnceLock::new(),
+            rendered: RwLock::default(),
+            waiting: AtomicUsize::new(0),
+        })
+    }
+
+    /// What an entry says of where its exchange went. It is never unavailable: what cannot be looked up is shown by id and
+    /// name.
+    pub fn describe(self: &Arc<Self>, matched: &Matched<'_>) -> Lookup<Described> {
+        let route = self.find("routes", matched.route);
+        let service = self.find("services", matched.service);
+        if let Some(workspace) = self.workspace.get()
+            && let Some(route) = self.known(&route, *workspace)
+            && let Some(service) = self.known(&service, *workspace)
+        {
+            return Lookup::Known(Described {
+                route,
+                service,
+                workspace: Some(*workspace),
+            });
+        }
+        let sought = |found: Found<'_>| {
+            found.map(|(entity, record)| Sought {
+                named: Named::of(entity),
+                record,
+            })
+        };
+        self.wait(sought(route), sought(service))
+    }
+
+    fn find<'a>(&self, entity: &'static str, of: Option<Entity<'a>>) -> Found<'a> {
+        let of = of?;
+        Some((of, self.records.find(entity, By::Id(of.id))))
+    }
+
+    /// The entity as JSON, if its record is at hand; `Some(None)` if there is no entity.
+    #[expect(
+        clippy::option_option,
+        reason = "that nothing is known differs from that there is nothing"
+    )]
+    fn known(&self, found: &Found<'_>, workspace: Uuid) -> Option<Option<Bytes>> {
+        match found {
+            None => Some(None),
+            Some((entity, Lookup::Known(Some(record)))) => {
+                Some(Some(self.render(entity.id, record, Some(workspace))))
+            }
+            Some(_) => None,
+        }
+    }
+
+    fn wait(self: &Arc<Self>, route: Option<Sought>, service: Option<Sought>) -> Lookup<Described> {
+        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let waiting = Waiting(self.clone());
+        if before >= MOST_WAITING {
+            return Lookup::Known(Described {
+                route: route.map(|sought| sought.named.json),
+                service: service.map(|sought| sought.named.json),
+                workspace: self.workspace.get().copied(),
+            });
+        }
+        Lookup::Fetch(Box::pin(async move {
+            let subjects = &waiting.0;
+            let workspace = subjects.look_up_workspace().await;
+            Ok(Described {
+                route: subjects.look_up(route, workspace).await,
+                service: subjects.look_up(service, workspace).await,
+                workspace,
+            })
+        }))
+    }
+
+    async fn look_up(&self, sought: Option<Sought>, workspace: Option<Uuid>) -> Option<Bytes> {
+        let Sought { named, record } = sought?;
+        Some(match record.get().await {
+            Ok(Some(record)) => self.render(named.id, &record, workspace),
+            _ => named.json,
+        })
+    }
+
+    async fn look_up_workspace(&self) -> Option<Uuid> {
+        if let Some(known) = self.workspace.get() {
+            return Some(*known);
+        }
+        let name = By::Unique("name", WORKSPACE);
+        let record = self.records.find("workspaces", name).get().await.ok()??;
+        let id = record.get("id")?.as_str()?.parse().ok()?;
+        Some(*self.workspace.get_or_init(|| id))
+    }
+
+    fn render(&self, id: Uuid, record: &Arc<Record>, workspace: Option<Uuid>) -> Bytes {
+        let is_it = |kept: &&Rendered| Arc::ptr_eq(&kept.of, record) && kept.workspace == workspace;
+        if let Some(kept) = self.rendered.read().get(&id).filter(is_it) {
+            return kept.json.clone();
+        }
+        let logged = LoggedRecord { record, workspace };
+        // A record is JSON, so that writing it cannot fail.
+        let json = serde_json::to_vec(&logged).unwrap_or_else(|_| b"{}".to_vec());
+        let json = Bytes::from(json);
+        let mut rendered = self.rendered.write();
+        if rendered.len() >= MOST_RENDERED {
+            rendered.clear();
+        }
+        let kept = Rendered {
+            of: record.clone(),
+            workspace,
+            json: json.clone(),
+        };
+        rendered.insert(id, kept);
+        json
+    }
+}
