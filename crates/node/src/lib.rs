@@ -31,5 +31,6 @@ mod workers;
 
 pub use error::Error;
 pub use node::{Addresses, Node};
+pub use plugins::reference_markdown as plugins_markdown;
 pub use prefix::{Claim, Prefix};
 pub use stores::{DeclaredEntities, open_store, repository, stored_vault};

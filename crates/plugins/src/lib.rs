@@ -4,6 +4,7 @@
 //! to the Admin API, its entities have tables and endpoints, its handler runs.
 
 mod enabled;
+mod reference;
 
 use std::sync::OnceLock;
 
@@ -12,6 +13,7 @@ use plugin_api::{Declaration, Family, Plugin};
 use schema::Subschema;
 
 pub use enabled::{Enabled, UnknownPlugin};
+pub use reference::reference_markdown;
 
 /// Every bundled plugin, in the order in which `/plugins/enabled` lists them.
 static PLUGINS: &[Plugin] = &[

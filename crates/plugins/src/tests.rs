@@ -237,3 +237,164 @@ fn what_needs_a_database_is_refused_without_one() {
         assert_eq!(refused.unwrap_err(), error);
     }
 }
+
+/// What the plugins need that cannot do without any setting.
+const NEEDED: &[(&str, &str)] = &[
+    ("acl", r#"{ "allow": ["a"] }"#),
+    ("acme", r#"{ "account_email": "a@example.test" }"#),
+    (
+        "ai-prompt-decorator",
+        r#"{ "prompts": { "prepend": [{ "role": "system", "content": "x" }] } }"#,
+    ),
+    ("ai-prompt-guard", r#"{ "deny_patterns": ["x"] }"#),
+    (
+        "ai-prompt-template",
+        r#"{ "templates": [{ "name": "a", "template": "{}" }] }"#,
+    ),
+    (
+        "ai-proxy",
+        r#"{ "route_type": "llm/v1/chat", "model": { "provider": "openai" }, "auth": { "header_name": "a", "header_value": "b" } }"#,
+    ),
+    ("ai-request-transformer", AI_TRANSFORMER),
+    ("ai-response-transformer", AI_TRANSFORMER),
+    (
+        "aws-lambda",
+        r#"{ "function_name": "f", "aws_region": "eu-west-1" }"#,
+    ),
+    (
+        "azure-functions",
+        r#"{ "functionname": "f", "appname": "a" }"#,
+    ),
+    ("file-log", r#"{ "path": "/dev/null" }"#),
+    (
+        "http-log",
+        r#"{ "http_endpoint": "http://127.0.0.1:1/log" }"#,
+    ),
+    ("ip-restriction", r#"{ "allow": ["127.0.0.1"] }"#),
+    (
+        "ldap-auth",
+        r#"{ "ldap_host": "127.0.0.1", "base_dn": "dc=one", "attribute": "cn" }"#,
+    ),
+    ("loggly", r#"{ "key": "token" }"#),
+    ("oauth2", r#"{ "enable_client_credentials": true }"#),
+    ("opentelemetry", r#"{ "endpoint": "http://127.0.0.1:1/" }"#),
+    ("post-function", r#"{ "log": ["return"] }"#),
+    ("pre-function", r#"{ "log": ["return"] }"#),
+    ("proxy-cache", r#"{ "strategy": "memory" }"#),
+    ("rate-limiting", r#"{ "minute": 1 }"#),
+    ("redirect", r#"{ "location": "https://example.test/" }"#),
+    (
+        "response-ratelimiting",
+        r#"{ "limits": { "video": { "minute": 1 } } }"#,
+    ),
+    ("standard-webhooks", r#"{ "secret_v1": "c2VjcmV0" }"#),
+    ("tcp-log", r#"{ "host": "127.0.0.1", "port": 1 }"#),
+    ("udp-log", r#"{ "host": "127.0.0.1", "port": 1 }"#),
+    ("zipkin", r#"{ "http_endpoint": "http://127.0.0.1:1/" }"#),
+];
+
+const AI_TRANSFORMER: &str = r#"{ "prompt": "x", "llm": { "route_type": "llm/v1/chat", "auth": { "header_name": "a", "header_value": "b" },
+    "model": { "provider": "openai", "name": "m", "options": { "upstream_url": "http://127.0.0.1:1/" } } } }"#;
+
+/// A record of a plugin with what it needs and the defaults.
+fn smallest(name: &str) -> Record {
+    let needed = NEEDED.iter().find(|(of, _)| *of == name);
+    let config = needed.map_or("{}", |(_, config)| config);
+    let config: Value = serde_json::from_str(config).expect(name);
+    let input = Record::from_iter([
+        ("name".to_owned(), name.into()),
+        ("config".to_owned(), config),
+    ]);
+    let catalog = catalog(RouterFlavor::default());
+    let schema = catalog.get("plugins").expect("the entity");
+    prepare(schema, input).unwrap_or_else(|errors| panic!("{name}: {errors}"))
+}
+
+#[test]
+fn the_defaults_of_every_plugin_are_valid_and_stay_what_they_are() {
+    for plugin in all() {
+        let name = plugin.declaration.name;
+        let record = smallest(name);
+        let again = Record::from_iter([
+            ("name".to_owned(), name.into()),
+            ("config".to_owned(), record["config"].clone()),
+        ]);
+        let catalog = catalog(RouterFlavor::default());
+        let schema = catalog.get("plugins").expect("the entity");
+        let again = prepare(schema, again).unwrap_or_else(|errors| panic!("{name}: {errors}"));
+        assert_eq!(again["config"], record["config"], "{name}");
+    }
+}
+
+#[tokio::test]
+async fn every_handler_is_made_of_the_defaults_and_works_in_declared_phases_only() {
+    use plugin_api::Phase;
+    use plugin_api::testing::{FakeRecords, build, services};
+
+    let services = services(FakeRecords::default());
+    for plugin in all() {
+        let (name, Some(make)) = (plugin.declaration.name, plugin.build) else {
+            continue;
+        };
+        let config = smallest(name)["config"].clone();
+        let handler =
+            build(make, &config, &services).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let needs = handler.needs();
+        for phase in Phase::ALL {
+            let declared = plugin.declaration.phases.contains(phase);
+            assert!(
+                declared || !needs.phases.contains(phase),
+                "{name} works in {}",
+                phase.name()
+            );
+        }
+    }
+}
+
+#[test]
+fn every_plugin_that_runs_has_a_readme_for_users() {
+    let crates = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for plugin in all().iter().filter(|plugin| plugin.build.is_some()) {
+        let name = plugin.declaration.name;
+        let folders = [
+            "auth",
+            "traffic",
+            "transform",
+            "observe",
+            "serverless",
+            "ai",
+        ]
+        .map(|family| crates.join(format!("plugins-{family}/src/{}", name.replace('-', "_"))));
+        let folder = folders.iter().find(|folder| folder.exists());
+        let folder = folder.unwrap_or_else(|| panic!("{name} has no folder"));
+        let readme = std::fs::read_to_string(folder.join("README.md"));
+        let readme = readme.unwrap_or_else(|error| panic!("{name} has no README.md: {error}"));
+        assert!(
+            readme.starts_with(&format!("# {name}\n")),
+            "{name}: the title is another"
+        );
+        assert!(readme.contains("curl"), "{name}: there is no example");
+    }
+}
+
+#[test]
+fn the_page_of_plugins_has_a_row_for_each() {
+    let page = reference_markdown();
+    for plugin in all() {
+        let start = format!("\n| `{}` | ", plugin.declaration.name);
+        assert!(page.contains(&start), "{start}");
+    }
+    let row = |name: &str| {
+        let start = format!("| `{name}` |");
+        page.lines()
+            .find(|line| line.starts_with(&start))
+            .expect("a row")
+            .to_owned()
+    };
+    assert!(
+        row("key-auth").ends_with(
+            "| 3.9.1 | 1250 | access | route, service | grpc, grpcs, http, https | yes |"
+        )
+    );
+    assert!(row("rate-limiting").contains("| route, service, consumer |"));
+}

@@ -337,4 +337,6 @@ pub enum Document {
     Openapi,
     /// All metrics, as Markdown.
     Metrics,
+    /// All plugins, as Markdown.
+    Plugins,
 }

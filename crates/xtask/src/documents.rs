@@ -8,8 +8,9 @@ use anyhow::{Context, bail};
 use crate::steps::{binary, cargo, output, root, run, say};
 
 /// A file and the words that make the binary print it.
-const DOCUMENTS: [(&str, &[&str]); 3] = [
+const DOCUMENTS: [(&str, &[&str]); 4] = [
     ("docs/metrics.md", &["reference", "metrics"]),
+    ("docs/plugins.md", &["reference", "plugins"]),
     ("docs/settings.md", &["reference", "settings"]),
     ("docs/openapi.json", &["reference", "openapi"]),
 ];

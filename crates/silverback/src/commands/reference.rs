@@ -12,6 +12,7 @@ pub fn reference(options: &Reference, output: &Output) -> anyhow::Result<ExitCod
     let text = match options.document {
         Document::Settings => config::reference_markdown(),
         Document::Metrics => node::metrics::reference_markdown(),
+        Document::Plugins => node::plugins_markdown(),
         Document::Openapi => {
             let declared = DeclaredEntities::default();
             let plugins = declared.plugin_endpoints();
