@@ -34,7 +34,7 @@ impl Default for LocalCounters {
 
 /// The counters of one subject, which have a lock in common.
 #[derive(Debug, Clone, Copy)]
-pub struct Place(u128);
+pub struct Place(pub(super) u128);
 
 impl Place {
     fn shard(self) -> usize {
@@ -42,7 +42,8 @@ impl Place {
         usize::try_from((self.0 >> TOP) % SHARDS as u128).unwrap_or(0)
     }
 
-    fn counter(self, period: Period) -> u128 {
+    /// The number of one of its counters.
+    pub(super) fn counter(self, period: Period) -> u128 {
         self.0 ^ (period as u128)
     }
 }
@@ -128,11 +129,7 @@ impl Shard {
             self.young.insert(name, counter);
         }
         let counter = self.young.get_mut(&name)?;
-        let start = period.start(now);
-        // Who read the clock just before a window began still counts in it, and does not bring the last one back.
-        let is_present =
-            (start..=start.saturating_add(period.length().into())).contains(&counter.start);
-        is_present.then_some(counter)
+        is_present(counter.start, period, now).then_some(counter)
     }
 
     fn make_room(&mut self) {
@@ -142,9 +139,16 @@ impl Shard {
     }
 }
 
+/// Whether a window that began at `start` is the present one. Who read the clock just before it began counts in it as
+/// well, and does not bring the last one back.
+pub(super) fn is_present(start: i64, period: Period, now: i64) -> bool {
+    let own = period.start(now);
+    (own..=own.saturating_add(period.length().into())).contains(&start)
+}
+
 /// Takes a number that is random already for its hash.
 #[derive(Default)]
-struct Number(u64);
+pub(super) struct Number(u64);
 
 impl Hasher for Number {
     fn finish(&self) -> u64 {

@@ -7,6 +7,7 @@
 //! While Redis is away, nothing is forgotten: the node goes on with what it knows, and sends its part when Redis is back.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hash};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,9 @@ use futures_util::future::{Either, join_all, select};
 use parking_lot::Mutex;
 use plugin_api::{Redis, RedisError, Services};
 
+use super::local::{Number, Place, is_present};
 use super::redis::RedisCounters;
+use super::subject::Names;
 use super::{Limit, Used, Verdict};
 
 /// The most counters that are known at the same time; others are asked for one by one.
@@ -25,12 +28,14 @@ const AT_ONCE: usize = 512;
 
 /// The counters that have one server and one interval in common.
 pub struct SyncedCounters {
+    names: Names,
     state: Mutex<State>,
 }
 
 struct State {
     redis: Arc<RedisCounters>,
-    known: HashMap<Box<str>, Counter>,
+    /// By the number of the counter.
+    known: HashMap<u128, Counter, BuildHasherDefault<Number>>,
     /// Whether a task sends what is counted.
     running: bool,
     /// Whether the last time went wrong.
@@ -38,9 +43,10 @@ struct State {
 }
 
 struct Counter {
+    key: Box<str>,
     limit: Limit,
-    /// When its window is over for certain.
-    until: i64,
+    /// When its window began.
+    start: i64,
     /// What Redis said last.
     total: f64,
     /// What this node has let through and not sent.
@@ -55,9 +61,10 @@ impl SyncedCounters {
     /// The counters on a server.
     pub fn on(redis: Arc<dyn Redis>) -> Self {
         Self {
+            names: Names::default(),
             state: Mutex::new(State {
                 redis: Arc::new(RedisCounters::on(redis)),
-                known: HashMap::new(),
+                known: HashMap::default(),
                 running: false,
                 is_failing: false,
             }),
@@ -69,24 +76,38 @@ impl SyncedCounters {
         self.state.lock().redis = Arc::new(RedisCounters::on(redis));
     }
 
+    /// The place of a subject.
+    pub fn place(&self, subject: &impl Hash) -> Place {
+        Place(self.names.number(subject))
+    }
+
     /// Counts a request with what the node knows; `None` if it does not know all counters yet. One that is `strict` does
     /// not go on with what was known before Redis went away.
-    pub fn take_known(&self, keys: &[String], limits: &[Limit], strict: bool) -> Option<Verdict> {
+    pub fn take_known(
+        &self,
+        place: Place,
+        limits: &[Limit],
+        now: i64,
+        strict: bool,
+    ) -> Option<Verdict> {
         let mut state = self.state.lock();
         if state.is_failing && strict {
             return None;
         }
         let mut used = Used::default();
         let mut granted = true;
-        for (place, (key, limit)) in keys.iter().zip(limits).enumerate() {
-            let counter = state.known.get_mut(key.as_str())?;
+        for (used, limit) in used.iter_mut().zip(limits) {
+            let counter = state.known.get_mut(&place.counter(limit.period))?;
+            if !is_present(counter.start, limit.period, now) {
+                return None;
+            }
             counter.touched = true;
-            used[place] = counter.total + counter.sending + counter.own;
-            granted &= used[place] < limit.most;
+            *used = counter.total + counter.sending + counter.own;
+            granted &= *used < limit.most;
         }
         if granted {
-            for key in keys {
-                if let Some(counter) = state.known.get_mut(key.as_str()) {
+            for limit in limits {
+                if let Some(counter) = state.known.get_mut(&place.counter(limit.period)) {
                     counter.own += 1.0;
                 }
             }
@@ -94,14 +115,16 @@ impl SyncedCounters {
         Some(Verdict { granted, used })
     }
 
-    /// Counts a request; asks Redis for what the node does not know.
+    /// Counts a request; asks Redis for what the node does not know. The keys are those of the windows at `now`.
     ///
     /// # Errors
     /// When Redis is out of reach, or refuses.
     pub async fn take(
         self: &Arc<Self>,
+        place: Place,
         keys: Vec<String>,
         limits: &[Limit],
+        now: i64,
         every: Duration,
         services: &Services,
     ) -> Result<Verdict, RedisError> {
@@ -113,29 +136,35 @@ impl SyncedCounters {
             return redis.take(keys, limits).await;
         }
         let totals = redis.read(keys.clone()).await?;
-        self.learn(&keys, limits, &totals, services.clock.unix_seconds());
+        self.learn(place, &keys, limits, &totals, now);
         self.start(every, services);
-        match self.take_known(&keys, limits, false) {
+        match self.take_known(place, limits, now, false) {
             Some(verdict) => Ok(verdict),
             // They were forgotten in this very moment.
             None => redis.take(keys, limits).await,
         }
     }
 
-    /// Takes note of counters that nobody else has learned meanwhile.
-    fn learn(&self, keys: &[String], limits: &[Limit], totals: &Used, now: i64) {
+    /// Takes note of counters that nobody else has learned meanwhile. Those of windows that are over make room for them.
+    fn learn(&self, place: Place, keys: &[String], limits: &[Limit], totals: &Used, now: i64) {
         let mut state = self.state.lock();
         state.is_failing = false;
         for ((key, limit), total) in keys.iter().zip(limits).zip(totals) {
-            let new = || Counter {
+            let name = place.counter(limit.period);
+            let known = state.known.get(&name);
+            if known.is_some_and(|known| is_present(known.start, limit.period, now)) {
+                continue;
+            }
+            let counter = Counter {
+                key: key.as_str().into(),
                 limit: *limit,
-                until: now.saturating_add(limit.period.length().into()),
+                start: limit.period.start(now),
                 total: *total,
                 own: 0.0,
                 sending: 0.0,
                 touched: true,
             };
-            state.known.entry(key.as_str().into()).or_insert_with(new);
+            state.known.insert(name, counter);
         }
     }
 
@@ -171,58 +200,73 @@ impl SyncedCounters {
     async fn send(&self, now: i64) {
         let (redis, parts) = self.begin(now);
         for parts in parts.chunks(AT_ONCE) {
-            let sent = parts.iter().map(|(key, limit, amount)| {
-                let limit = std::slice::from_ref(limit);
-                let (redis, key) = (redis.clone(), key.to_string());
+            let sent = parts.iter().map(|part| {
+                let (redis, key) = (redis.clone(), part.key.to_string());
                 async move {
-                    match *amount == 0.0 {
+                    match part.amount == 0.0 {
                         true => redis.read(vec![key]).await,
-                        false => redis.add(vec![key], limit, *amount).await,
+                        false => {
+                            let limit = std::slice::from_ref(&part.limit);
+                            redis.add(vec![key], limit, part.amount).await
+                        }
                     }
                 }
             });
             let answers = join_all(sent).await;
             let mut state = self.state.lock();
             state.is_failing = false;
-            for ((key, _, amount), answer) in parts.iter().zip(answers) {
-                state.settle(key, *amount, answer.map(|used| used[0]));
+            for (part, answer) in parts.iter().zip(answers) {
+                state.settle(part, answer.map(|used| used[0]));
             }
         }
     }
 
     /// Everything that is to be sent now.
-    #[expect(clippy::type_complexity, reason = "it is taken apart at once")]
-    fn begin(&self, now: i64) -> (Arc<RedisCounters>, Vec<(Box<str>, Limit, f64)>) {
+    fn begin(&self, now: i64) -> (Arc<RedisCounters>, Vec<Part>) {
         let mut state = self.state.lock();
-        state
-            .known
-            .retain(|_, counter| counter.until >= now && (counter.touched || counter.own != 0.0));
-        let parts = state
-            .known
-            .iter_mut()
-            .map(|(key, counter)| {
-                counter.touched = false;
-                counter.sending = std::mem::take(&mut counter.own);
-                (key.clone(), counter.limit, counter.sending)
-            })
-            .collect();
+        state.known.retain(|_, counter| {
+            let is_over = !is_present(counter.start, counter.limit.period, now);
+            !is_over && (counter.touched || counter.own != 0.0)
+        });
+        let parts = state.known.iter_mut().map(|(name, counter)| {
+            counter.touched = false;
+            counter.sending = std::mem::take(&mut counter.own);
+            Part {
+                name: *name,
+                start: counter.start,
+                key: counter.key.clone(),
+                limit: counter.limit,
+                amount: counter.sending,
+            }
+        });
+        let parts = parts.collect();
         (state.redis.clone(), parts)
     }
 }
 
+/// What this node has let through of one counter since the last time.
+struct Part {
+    name: u128,
+    start: i64,
+    key: Box<str>,
+    limit: Limit,
+    amount: f64,
+}
+
 impl State {
     /// Takes note of what became of one counter's part.
-    fn settle(&mut self, key: &str, amount: f64, answer: Result<f64, RedisError>) {
-        let Some(counter) = self.known.get_mut(key) else {
+    fn settle(&mut self, part: &Part, answer: Result<f64, RedisError>) {
+        if answer.is_err() {
+            self.is_failing = true;
+        }
+        let counter = self.known.get_mut(&part.name);
+        let Some(counter) = counter.filter(|counter| counter.start == part.start) else {
             return;
         };
         counter.sending = 0.0;
         match answer {
             Ok(total) => counter.total = total,
-            Err(_) => {
-                counter.own += amount;
-                self.is_failing = true;
-            }
+            Err(_) => counter.own += part.amount,
         }
     }
 }

@@ -179,13 +179,15 @@ impl Handler for RateLimiting {
                 })
             }
             Counters::Synced { counters, every } => {
-                let keys = self.scope.request_keys(&who, &self.limits, now);
+                let place = counters.place(&(self.scope, &who));
                 let strict = !self.outage.is_tolerated();
-                if let Some(verdict) = counters.take_known(&keys, &self.limits, strict) {
+                if let Some(verdict) = counters.take_known(place, &self.limits, now, strict) {
                     return Step::Now(self.conclude(exchange, verdict, now));
                 }
+                let keys = self.scope.request_keys(&who, &self.limits, now);
                 Step::later(async move {
-                    let taken = counters.take(keys, &self.limits, *every, &self.services);
+                    let (limits, services) = (&self.limits, &self.services);
+                    let taken = counters.take(place, keys, limits, now, *every, services);
                     let answer = taken.await;
                     self.decide(exchange, answer, now)
                 })

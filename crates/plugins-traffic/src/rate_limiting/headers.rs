@@ -24,6 +24,13 @@ impl Shown {
 ///
 /// Besides each window, the one that will be full first is told: that with the least left, and of several the longest.
 pub(super) fn set(exchange: &mut Exchange<'_>, shown: &[Shown], verdict: &Verdict, now: i64) {
+    /// Those that are told once, besides two for each window.
+    const OTHERS: usize = 4;
+    if shown.is_empty() {
+        return;
+    }
+    let lines = shown.len() * 2 + OTHERS;
+    exchange.work.answer_headers.reserve(lines);
     let mut tightest: Option<(f64, &Shown)> = None;
     for (shown, used) in shown.iter().zip(verdict.used) {
         let left = shown.limit.most - used - if verdict.granted { 1.0 } else { 0.0 };

@@ -24,14 +24,16 @@ fn node(fake: &Arc<FakeRedis>) -> Arc<SyncedCounters> {
 }
 
 async fn take(node: &Arc<SyncedCounters>) -> Result<bool, RedisError> {
-    let keys = vec!["a".to_owned()];
-    let verdict = match node.take_known(&keys, &limit(), false) {
+    let place = node.place(&"a");
+    let verdict = match node.take_known(place, &limit(), NOW, false) {
         Some(verdict) => verdict,
         None => {
             let mut services = services(FakeRecords::default());
             let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
             services.clock = Arc::new(ManualClock::at(start));
-            node.take(keys, &limit(), EVERY, &services).await?
+            let keys = vec!["a".to_owned()];
+            node.take(place, keys, &limit(), NOW, EVERY, &services)
+                .await?
         }
     };
     Ok(verdict.granted)
@@ -97,12 +99,12 @@ async fn what_could_not_be_sent_is_sent_later_and_a_strict_limit_does_not_go_on(
     fake.is_away.store(true, Ordering::Relaxed);
     node.send(NOW).await;
     assert_eq!(take(&node).await, Ok(true), "it goes on with what it knows");
-    let keys = ["a".to_owned()];
-    assert_eq!(node.take_known(&keys, &limit(), true), None);
+    let place = node.place(&"a");
+    assert_eq!(node.take_known(place, &limit(), NOW, true), None);
     fake.is_away.store(false, Ordering::Relaxed);
     node.send(NOW).await;
     assert_eq!(fake.held.lock()["a"], 2);
-    assert!(node.take_known(&keys, &limit(), true).is_some());
+    assert!(node.take_known(place, &limit(), NOW, true).is_some());
 }
 
 #[tokio::test]
@@ -113,4 +115,14 @@ async fn windows_that_are_over_are_not_sent() {
     node.send(NOW + 3 * 3600).await;
     assert!(node.state.lock().known.is_empty());
     assert!(!fake.held.lock().contains_key("a"));
+}
+
+#[tokio::test]
+async fn a_new_window_is_asked_for() {
+    let fake = Arc::new(FakeRedis::default());
+    let node = node(&fake);
+    assert_eq!(take(&node).await, Ok(true));
+    let place = node.place(&"a");
+    assert!(node.take_known(place, &limit(), NOW + 1, false).is_some());
+    assert_eq!(node.take_known(place, &limit(), NOW + 3600, false), None);
 }
