@@ -93,6 +93,14 @@ pub enum OpenStore {
 }
 
 impl OpenStore {
+    /// The PostgreSQL store, if it is one.
+    pub fn postgres(&self) -> Option<&Arc<PostgresStore>> {
+        match self {
+            Self::Postgres(store) => Some(store),
+            Self::Sqlite(_) | Self::Declarative(_) => None,
+        }
+    }
+
     /// Opens the store of the settings; a shared one needs a tokio runtime around it, and is not asked anything yet.
     pub fn open(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let catalog = DeclaredEntities::of(settings).catalog();
