@@ -128,7 +128,7 @@ async fn begin(
     exchange.status = Some(head.status());
     let empty = framing == Framing::Length(0);
     sink.begin(exchange, &head, framing, empty).await?;
-    exchange.keep_sent(head);
+    exchange.keep_sent(head, framing);
     Ok(())
 }
 

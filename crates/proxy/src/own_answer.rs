@@ -15,6 +15,7 @@ use crate::local::Local;
 use crate::published::Published;
 use crate::reply::Reply;
 use crate::request_id::RequestId;
+use crate::response_head::lacks_charset;
 
 /// Sends an answer of ours.
 pub(crate) async fn send(
@@ -29,6 +30,7 @@ pub(crate) async fn send(
     if exchange.plugged.is_some() {
         reply = filter(exchange, reply);
     }
+    add_charset(&mut reply, &exchange.published.settings.charset);
     let status = reply.status;
     let stamp = Stamp {
         proxied: exchange.forwarded.is_some() || exchange.source == Source::Service,
@@ -39,6 +41,9 @@ pub(crate) async fn send(
     let is_head = *exchange.head.method() == Method::Head;
     if !is_head {
         exchange.body_bytes = reply.body.len() as u64;
+    }
+    if exchange.logs_head() {
+        keep(exchange, &reply, &stamp, !is_head);
     }
     match client {
         Client::Http1(client) => {
@@ -114,8 +119,36 @@ fn filter(exchange: &mut Exchange, reply: Reply) -> Reply {
         headers: headers.collect(),
         body: body.into(),
     };
-    exchange.keep_sent(head);
+    head.recycle(&exchange.worker.buffers);
     reply
+}
+
+/// Keeps the head of an answer for whoever logs it.
+fn keep(exchange: &mut Exchange, reply: &Reply, stamp: &Stamp, with_body: bool) {
+    let framing = Framing::Length(reply.length(with_body));
+    let mut head = ResponseHead::new(reply.status, framing);
+    // Every value is ours or was checked when it was read; one that is refused here is left out.
+    for (name, value) in &reply.headers {
+        let _ = head.headers.append(&**name, value);
+    }
+    stamp.headers(&exchange.published, reply, &exchange.id, |name, value| {
+        let _ = head.headers.append(name, value);
+    });
+    exchange.keep_sent(head, framing);
+}
+
+/// Compat: as nginx does, the charset is added to text that does not name its own.
+fn add_charset(reply: &mut Reply, charset: &str) {
+    let status = reply.status;
+    let mut headers = reply.headers.iter_mut();
+    let kind = headers.find(|(name, _)| name.eq_ignore_ascii_case("Content-Type"));
+    if let Some((_, kind)) = kind
+        && lacks_charset(status, kind, charset)
+    {
+        *kind = [kind, &b"; charset="[..], charset.as_bytes()]
+            .concat()
+            .into();
+    }
 }
 
 /// What an answer of ours says about the exchange.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http1::{Framing, ResponseHead};
+use http1::{Framing, Known, ResponseHead};
 use plugin_api::{
     ClientConnection, Entity, Exchange as View, Failure, Flow, Latencies, Matched, Needs, Phase,
     Reply, Summary, Tls, Upstream, Work,
@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use crate::error::Error;
 use crate::exchange::Exchange;
+use crate::latency::Decimal;
 use crate::request_body::RequestBody;
 use crate::{panics, response_head};
 
@@ -293,25 +294,46 @@ impl Exchange {
         Ok(Arc::new(service))
     }
 
-    /// Keeps the head that the client got, if a handler wants to log it.
-    pub fn keep_sent(&mut self, head: ResponseHead) {
-        match &mut self.plugged {
-            Some(plugged) if plugged.logs_head() => plugged.sent = Some(head),
-            _ => head.recycle(&self.worker.buffers),
+    /// Keeps the head that the client got, if a handler wants to log it, with the lines that say how it was sent.
+    pub fn keep_sent(&mut self, mut head: ResponseHead, framing: Framing) {
+        if !self.logs_head() {
+            return head.recycle(&self.worker.buffers);
+        }
+        // Every value is ours; one that is refused here is not logged.
+        let headers = &mut head.headers;
+        let _ = match framing {
+            Framing::Length(length) => {
+                headers.set(Known::ContentLength, Decimal::new(length).as_ref())
+            }
+            Framing::Chunked => headers.set(Known::TransferEncoding, "chunked"),
+            _ => Ok(()),
+        };
+        if !self.http2 {
+            let word = if self.keep_alive {
+                "keep-alive"
+            } else {
+                "close"
+            };
+            let _ = headers.set(Known::Connection, word);
+        }
+        if let Some(plugged) = &mut self.plugged {
+            plugged.sent = Some(head);
         }
     }
 
     /// As [`Exchange::keep_sent`], for a head to which our own lines were added while it was written.
-    pub fn keep_written(&mut self, mut head: ResponseHead) -> Result<(), Error> {
-        if self
-            .plugged
-            .as_ref()
-            .is_some_and(|plugged| plugged.logs_head())
-        {
+    pub fn keep_written(&mut self, mut head: ResponseHead, framing: Framing) -> Result<(), Error> {
+        if self.logs_head() {
             response_head::finish(self, &mut head)?;
         }
-        self.keep_sent(head);
+        self.keep_sent(head, framing);
         Ok(())
+    }
+
+    /// Whether a handler that applies wants to log the head of the answer.
+    pub fn logs_head(&self) -> bool {
+        let plugged = self.plugged.as_ref();
+        plugged.is_some_and(|plugged| plugged.logs_head())
     }
 
     /// Phase *log*. Whoever fails in it has failed alone.

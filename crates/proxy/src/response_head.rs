@@ -94,6 +94,12 @@ fn keep_first_only(headers: &mut Headers) -> Result<(), http1::Error> {
 
 /// The type of text that does not name its charset, which nginx's `charset` then does.
 fn without_charset<'a>(head: &'a ResponseHead, charset: &str) -> Option<&'a [u8]> {
+    let kind = head.headers.get(Known::ContentType)?;
+    lacks_charset(head.status(), kind, charset).then_some(kind)
+}
+
+/// Whether an answer with this status and media type gets the charset.
+pub(crate) fn lacks_charset(status: u16, kind: &[u8], charset: &str) -> bool {
     const TEXTUAL: [&[u8]; 6] = [
         b"text/html",
         b"text/xml",
@@ -102,13 +108,10 @@ fn without_charset<'a>(head: &'a ResponseHead, charset: &str) -> Option<&'a [u8]
         b"application/javascript",
         b"application/rss+xml",
     ];
-    let kind = head.headers.get(Known::ContentType)?;
-    let is_textual = || {
-        let mut textual = TEXTUAL.iter();
-        textual.any(|textual| kind.eq_ignore_ascii_case(textual))
-    };
-    let named = !charset.is_empty() && !matches!(head.status(), 301 | 302) && is_textual();
-    named.then_some(kind)
+    let mut textual = TEXTUAL.iter();
+    !charset.is_empty()
+        && !matches!(status, 301 | 302)
+        && textual.any(|textual| kind.eq_ignore_ascii_case(textual))
 }
 
 /// Adds what few answers have.

@@ -22,10 +22,13 @@ const MOST_OPEN: usize = 256;
 #[derive(Clone)]
 pub struct LocalMachine(Arc<Inner>);
 
+/// A file, while it is open.
+type Slot = Arc<Mutex<Option<File>>>;
+
 struct Inner {
     /// Writing to a file blocks: it is done on threads for that.
     runtime: Handle,
-    files: Mutex<HashMap<Box<str>, Arc<Mutex<Option<File>>>>>,
+    files: Mutex<HashMap<Box<str>, Slot>>,
     log: Mutex<Option<UnixDatagram>>,
     log_path: PathBuf,
 }
@@ -76,7 +79,7 @@ impl Inner {
         written
     }
 
-    fn slot(&self, path: &str) -> Arc<Mutex<Option<File>>> {
+    fn slot(&self, path: &str) -> Slot {
         let mut files = self.files.lock();
         if let Some(known) = files.get(path) {
             return known.clone();
@@ -84,7 +87,7 @@ impl Inner {
         if files.len() >= MOST_OPEN {
             files.retain(|_, slot| Arc::strong_count(slot) > 1);
         }
-        let slot = Arc::<Mutex<Option<File>>>::default();
+        let slot = Slot::default();
         files.insert(path.into(), slot.clone());
         slot
     }

@@ -133,6 +133,7 @@ impl Handler for Scripted {
 
     fn header_filter(&self, _: &mut Exchange<'_>, head: &mut ResponseHead) -> Result<(), Failure> {
         self.note(format_args!("header_filter {}", head.status()));
+        assert!(!self.does("panic at heads"));
         head.headers.append("X-Filtered", self.name.as_bytes())?;
         Ok(())
     }
@@ -145,6 +146,7 @@ impl Handler for Scripted {
     ) -> Result<(), Failure> {
         let pieces = exchange.state::<Pieces>();
         pieces.0 += 1;
+        assert!(!self.does("panic at bodies"));
         if last && self.does("append") {
             *piece = [&piece[..], b" and more"].concat().into();
         }
@@ -155,12 +157,13 @@ impl Handler for Scripted {
         let head = summary.head.expect("a head was asked for");
         assert!(head.headers.contains("X-Kong-Request-Id") || summary.source.name() == "kong");
         let pieces = exchange.state::<Pieces>().0;
-        assert!(pieces > 0 || self.does("hold the answer"));
+        assert!(pieces > 0 || self.does("hold the answer") || self.does("only log"));
         self.note(format_args!(
             "log {} {}",
             summary.status,
             summary.source.name()
         ));
+        assert!(!self.does("panic at the end"));
     }
 }
 
@@ -261,6 +264,25 @@ fn a_failure_or_a_panic_ends_one_request_with_500() {
         }
     }
     assert!(upstream.requests().is_empty());
+}
+
+#[test]
+fn a_panic_at_an_answer_of_the_gateway_changes_nothing_but_the_log() {
+    let upstream = Upstream::ok();
+    for does in ["panic at heads", "panic at bodies", "panic at the end"] {
+        let plugins = vec![
+            plugin(10, "a", "only log", json!({})),
+            plugin(11, "bb", does, json!({})),
+        ];
+        let (gateway, table) = gateway(&upstream, plugins);
+        for _ in 0..2 {
+            let answer = gateway.exchange(GET.replace("/a", "/nowhere"));
+            assert_eq!(status(&answer), 404, "{does}: {answer}");
+            assert!(body(&answer).contains("no Route matched"), "{answer}");
+        }
+        let logged = |line: &&String| **line == "a log 404 kong";
+        assert_eq!(table.journal().iter().filter(logged).count(), 2, "{does}");
+    }
 }
 
 #[test]
