@@ -9,6 +9,7 @@
 mod compatibility;
 mod connections;
 mod contract;
+mod counters;
 mod events;
 mod feed;
 mod kong;
