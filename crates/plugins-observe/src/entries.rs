@@ -13,6 +13,7 @@ use plugin_api::{
     Configured, Exchange, Failure, LogEdit, LogEntry, LogMode, Lookup, Needs, Phase, Services,
     Summary,
 };
+use schema::Field;
 use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
@@ -26,6 +27,19 @@ pub const NEEDS: Needs = {
     needs.answer_head = true;
     needs
 };
+
+/// The field `custom_fields_by_lua`.
+pub fn custom_fields() -> Field {
+    let code = Field::string("").len_min(1).custom(|code| {
+        let code = code.as_str().unwrap_or_default();
+        lua::check_expression(code)
+    });
+    Field::map(
+        "Lua code by the name of the log field that it computes.",
+        Field::string("").len_min(1),
+        code,
+    )
+}
 
 /// Makes the entries of one record of a logging plugin.
 pub struct Entries {

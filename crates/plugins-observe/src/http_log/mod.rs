@@ -6,6 +6,8 @@ use plugin_api::{BUNDLED_VERSION, Declaration, Phase, Phases, Plugin, fields};
 use schema::{Field, Subschema};
 use serde_json::Value;
 
+use crate::entries::custom_fields;
+
 /// What the plugin is.
 pub const DECLARATION: Declaration = Declaration {
     name: "http-log",
@@ -108,14 +110,7 @@ fn config() -> Field {
                 ),
             ),
             ("queue", fields::queue()),
-            (
-                "custom_fields_by_lua",
-                Field::map(
-                    "Lua code by the name of the log field that it computes.",
-                    Field::string("").len_min(1),
-                    Field::string("").len_min(1),
-                ),
-            ),
+            ("custom_fields_by_lua", custom_fields()),
         ],
     )
     .required()

@@ -5,6 +5,8 @@ mod handler;
 use plugin_api::{BUNDLED_VERSION, Declaration, Phase, Phases, Plugin, fields};
 use schema::{Field, Subschema};
 
+use crate::entries::custom_fields;
+
 /// What the plugin is.
 pub const DECLARATION: Declaration = Declaration {
     name: "loggly",
@@ -88,14 +90,7 @@ fn config() -> Field {
                 "timeout",
                 Field::number("How long sending may take, in milliseconds.").default(10000),
             ),
-            (
-                "custom_fields_by_lua",
-                Field::map(
-                    "Lua code by the name of the log field that it computes.",
-                    Field::string("").len_min(1),
-                    Field::string("").len_min(1),
-                ),
-            ),
+            ("custom_fields_by_lua", custom_fields()),
         ],
     )
     .required()
