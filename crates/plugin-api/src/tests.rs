@@ -91,3 +91,10 @@ fn shared_state_is_one_per_type_and_name_until_nobody_holds_it() {
     shared.sweep::<u32>();
     assert_eq!(*shared.get("a", || 6_u32), 6);
 }
+
+#[test]
+fn making_a_shared_state_may_ask_for_another() {
+    let shared = crate::Shared::default();
+    let outer = shared.get("outer", || *shared.get("inner", || 1_u32) + 1);
+    assert_eq!((*outer, *shared.get("inner", || 9_u32)), (2, 1));
+}

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use config::{Settings, Sources};
@@ -18,6 +19,9 @@ use crate::output::{Output, words};
 
 /// Threads for the Admin and Status APIs, the store and the compiler; traffic has threads of its own.
 const CONTROL_THREADS: usize = 2;
+
+/// How long a stopped node waits for threads that are still at work.
+const LEFTOVERS: Duration = Duration::from_secs(5);
 
 /// Runs a node until a signal ends it.
 pub fn run(options: &Run, output: &Output) -> anyhow::Result<ExitCode> {
@@ -48,7 +52,7 @@ fn serve(options: &Run, output: &Output) -> anyhow::Result<ExitCode> {
     let runtime = runtime
         .build()
         .context("cannot start the control runtime")?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         let mut signals = Signals::new()?;
         let node = Node::start(settings, log).await?;
         if options.background {
@@ -59,7 +63,10 @@ fn serve(options: &Run, output: &Output) -> anyhow::Result<ExitCode> {
         }
         signals.steer(node, sources(&options.place)).await;
         Ok(ExitCode::SUCCESS)
-    })
+    });
+    // What is still blocked now is not needed any more, and must not keep the process.
+    runtime.shutdown_timeout(LEFTOVERS);
+    served
 }
 
 /// In the terminal, errors go to the terminal unless the user chose a file.
