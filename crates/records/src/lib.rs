@@ -102,7 +102,9 @@ impl RecordCache {
             runtime,
             clock,
             memory,
-            by_id: bounded(part(5), |_, entry: &Entry| weight::of_record(entry.record.as_deref())),
+            by_id: bounded(part(5), |_, entry: &Entry| {
+                weight::of_record(entry.record.as_deref())
+            }),
             by_unique: bounded(part(2), |(_, _, value): &UniqueKey, _| {
                 weight::of_key(value.len())
             }),
@@ -269,7 +271,9 @@ impl Inner {
         if self.is_sure(&found) {
             return Ok(found);
         }
-        Err(Unavailable("the database, and this node's copy has no such record".to_owned()))
+        Err(Unavailable(
+            "the database, and this node's copy has no such record".to_owned(),
+        ))
     }
 
     /// Lets nobody join a read that began before a change.

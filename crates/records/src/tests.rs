@@ -110,8 +110,14 @@ impl Bench {
         let origin = store.clone();
         let is_current = Arc::new(move || !origin.cut_off.load(Ordering::SeqCst));
         let memory = 1 << 20;
-        let cache =
-            RecordCache::new(store.clone(), catalog(), is_current, memory, runtime, clock.clone());
+        let cache = RecordCache::new(
+            store.clone(),
+            catalog(),
+            is_current,
+            memory,
+            runtime,
+            clock.clone(),
+        );
         Self {
             store,
             cache,
@@ -320,11 +326,18 @@ async fn what_a_copy_does_not_know_is_unknown_while_its_origin_is_away() {
     cut_off(true);
     for unknown in ["nobody", "bob"] {
         let answer = bench.find(unknown).get().await;
-        assert!(matches!(answer, Err(Unavailable(_))), "{unknown}: {answer:?}");
+        assert!(
+            matches!(answer, Err(Unavailable(_))),
+            "{unknown}: {answer:?}"
+        );
     }
     let by_id = bench.cache.find("consumers", By::Id(BOB)).get().await;
     assert!(matches!(by_id, Err(Unavailable(_))));
-    assert_eq!(bench.id("alice").await, Some(ALICE), "what is there is there");
+    assert_eq!(
+        bench.id("alice").await,
+        Some(ALICE),
+        "what is there is there"
+    );
     cut_off(false);
     assert_eq!(bench.id("bob").await, None);
 }
@@ -335,13 +348,19 @@ async fn memory_is_bounded_whatever_is_asked_for() {
     for number in 0..3000_u128 {
         let name = format!("{number}-{}", "x".repeat(500));
         let known = consumer(Uuid::from_u128(number), &name);
-        bench.cache.0.keep_record("consumers", Uuid::from_u128(number), Some(Arc::new(known)));
+        bench
+            .cache
+            .0
+            .keep_record("consumers", Uuid::from_u128(number), Some(Arc::new(known)));
         assert_eq!(bench.id(&name).await, None);
     }
     bench.cache.0.by_id.run_pending_tasks();
     bench.cache.0.by_unique.run_pending_tasks();
     let figures = bench.cache.figures();
-    assert!(figures.bytes <= 1 << 20 && figures.entries > 500, "{figures:?}");
+    assert!(
+        figures.bytes <= 1 << 20 && figures.entries > 500,
+        "{figures:?}"
+    );
 }
 
 #[tokio::test]
