@@ -100,7 +100,9 @@ impl RequestTermination {
         let host = head.host().map(host_name).unwrap_or_default();
         let raw_body = String::from_utf8_lossy(exchange.body());
         let captures = exchange.matched.captures;
-        let named = captures.map(|captures| captures.named()).unwrap_or_default();
+        let named = captures
+            .map(|captures| captures.named())
+            .unwrap_or_default();
         let numbered = captures.map(|captures| captures.numbered());
         let captures = json!({
             "named": named.iter().cloned().collect::<BTreeMap<_, _>>(),
@@ -153,7 +155,12 @@ impl RequestTermination {
     /// The id of the workspace that everything is in.
     async fn workspace(&self) -> Option<Value> {
         let by_name = By::Unique("name", "default");
-        let found = self.services.records.find("workspaces", by_name).get().await;
+        let found = self
+            .services
+            .records
+            .find("workspaces", by_name)
+            .get()
+            .await;
         found.ok()??.get("id").cloned()
     }
 }
