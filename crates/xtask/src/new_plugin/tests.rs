@@ -63,14 +63,11 @@ fn a_new_plugin_and_that_of_the_walk_through_compile_and_pass_their_tests() {
     follow_the_walk_through(&checkout);
     let output = Command::new(env!("CARGO"))
         .current_dir(&checkout)
-        .args([
-            "test",
-            "--offline",
-            "--package",
-            "plugins-traffic",
-            "--lib",
-            "--",
-        ])
+        .args(["test", "--offline", "--package", "plugins-traffic", "--lib"])
+        // A folder of its own: builds of the copy would stand in for those of the checkout, under the same names.
+        .arg("--target-dir")
+        .arg(checkout.with_file_name("new-plugin-builds"))
+        .arg("--")
         .args(["good_morning", "maintenance_window"])
         .output()
         .expect("cargo");
