@@ -306,6 +306,14 @@ fn the_request_is_changed_for_the_upstream() {
         (Some("h.test"), Some(81))
     );
     assert_eq!(upstream.host_header.as_deref(), Some("other.test"));
+    let mut sample = self::sample();
+    let _ = evaluate_with(
+        &UntrustedLua::default(),
+        "kong.service.set_target('h.test', 81)",
+        &mut sample,
+    );
+    let host = sample.work.upstream.host_header.as_deref();
+    assert_eq!(host, Some("h.test"), "a target brings its name along");
     check_fails(
         "kong.service.request.set_header('X-A', 'a\\r\\nX-B: 1')",
         "invalid header",

@@ -125,7 +125,7 @@ fn filter(exchange: &mut Exchange, reply: Reply) -> Reply {
 
 /// Keeps the head of an answer for whoever logs it.
 fn keep(exchange: &mut Exchange, reply: &Reply, stamp: &Stamp, with_body: bool) {
-    let framing = Framing::Length(reply.length(with_body));
+    let framing = framing(reply, with_body);
     let mut head = ResponseHead::new(reply.status, framing);
     // Every value is ours or was checked when it was read; one that is refused here is left out.
     for (name, value) in &reply.headers {
@@ -237,12 +237,11 @@ pub(crate) fn write_http1(
         crate::reply::reason(reply.status)
     );
     worker.moment.write_http_date(&mut out);
-    let _ = write!(
-        out,
-        "\r\nContent-Length: {}\r\nConnection: {}\r\n",
-        reply.length(with_body),
-        if keep_alive { "keep-alive" } else { "close" }
-    );
+    if let Framing::Length(length) = framing(reply, with_body) {
+        let _ = write!(out, "\r\nContent-Length: {length}");
+    }
+    let connection = if keep_alive { "keep-alive" } else { "close" };
+    let _ = write!(out, "\r\nConnection: {connection}\r\n");
     let mut line = |name: &str, value: &[u8]| {
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(b": ");
@@ -267,6 +266,14 @@ pub(crate) fn write_http1(
     out
 }
 
+/// How the end of an answer is told: by its length, unless its status says that there is no body.
+fn framing(reply: &Reply, with_body: bool) -> Framing {
+    match reply.length(with_body) {
+        0 if reply.status == 204 => Framing::None,
+        length => Framing::Length(length),
+    }
+}
+
 /// Whether a header says where the body ends; only we say that.
 fn is_framing(name: &str) -> bool {
     ["Content-Length", "Transfer-Encoding"]
@@ -284,7 +291,7 @@ pub(crate) async fn send_http2(
     stamp: &Stamp,
     is_head: bool,
 ) -> Result<(), Error> {
-    let framing = Framing::Length(reply.length(!is_head));
+    let framing = framing(&reply, !is_head);
     let mut head = ResponseHead::new(reply.status, framing);
     let mut date = Vec::new();
     worker.moment.write_http_date(&mut date);

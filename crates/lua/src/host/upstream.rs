@@ -93,6 +93,7 @@ impl Host<'_, '_, '_> {
         self.before_upstream()?;
         let host = words.text()?;
         let upstream = &mut self.scene.exchange.work.upstream;
+        upstream.host_header = Some(host.as_str().into());
         upstream.host = Some(host.into());
         if let value @ (Value::Integer(_) | Value::Number(_)) = words.value() {
             let mut one = Words([value].into());

@@ -95,6 +95,7 @@ impl Handler for Scripted {
         match self.config["does"].as_str().unwrap_or_default() {
             "fail" => return Step::Now(Err(Failure::new("on purpose"))),
             "panic" => panic!("on purpose"),
+            "say nothing" => return Step::answer(Reply::new(204)),
             "refuse" => {
                 let refusal = Reply::message(403, "not you").with_header("X-Why", "because");
                 return Step::answer(refusal);
@@ -317,6 +318,15 @@ fn rewrite_can_answer_before_a_route_is_sought() {
         vec![plugin(10, "a", "send elsewhere", json!({}))],
     );
     assert_eq!(status(&gateway.exchange(GET)), 418);
+}
+
+#[test]
+fn an_answer_that_can_have_no_body_announces_none() {
+    let upstream = Upstream::ok();
+    let (gateway, _) = gateway(&upstream, vec![plugin(10, "a", "say nothing", json!({}))]);
+    let answer = gateway.exchange(GET);
+    assert_eq!(status(&answer), 204);
+    assert!(!answer.contains("Content-Length"), "{answer}");
 }
 
 #[test]
