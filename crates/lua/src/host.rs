@@ -4,6 +4,7 @@
 
 mod answer;
 mod client;
+mod handshake;
 mod request;
 mod upstream;
 mod variables;
@@ -11,9 +12,10 @@ mod variables;
 use std::collections::VecDeque;
 
 use mlua::{Lua, MultiValue, String as LuaString, Table, Value};
-use plugin_api::{Body, LogEdit, LogMode, Reply};
+use plugin_api::{Body, LogEdit, LogMode, NodeFacts, Reply, Services};
 
 pub use answer::see;
+pub use handshake::HandshakeHost;
 
 use crate::json::{self, Marks};
 use crate::native::well;
@@ -57,6 +59,16 @@ type Answer = Result<Vec<Value>, Fault>;
 struct Words(VecDeque<Value>);
 
 impl Words {
+    /// The topic of a question and its other words.
+    fn of(question: MultiValue) -> (String, Self) {
+        let mut words = Self(question.into_iter().collect());
+        let topic = match words.value() {
+            Value::String(topic) => topic.to_string_lossy(),
+            _ => String::new(),
+        };
+        (topic, words)
+    }
+
     fn value(&mut self) -> Value {
         self.0.pop_front().unwrap_or(Value::Nil)
     }
@@ -129,21 +141,9 @@ impl<'h, 's, 'e> Host<'h, 's, 'e> {
 
     /// Answers one question.
     pub fn answer(&mut self, lua: &Lua, question: MultiValue) -> mlua::Result<MultiValue> {
-        let mut words = Words(question.into_iter().collect());
-        let topic = match words.value() {
-            Value::String(topic) => topic.to_string_lossy(),
-            _ => String::new(),
-        };
-        match self.decide(lua, &topic, &mut words) {
-            Ok(values) => Ok(well(values)),
-            Err(Fault::Said(reason)) => Ok([
-                Value::Boolean(false),
-                Value::String(lua.create_string(reason)?),
-            ]
-            .into_iter()
-            .collect()),
-            Err(Fault::Machine(error)) => Err(error),
-        }
+        let (topic, mut words) = Words::of(question);
+        let decided = self.decide(lua, &topic, &mut words);
+        told(lua, decided)
     }
 
     /// What the code answered in place of the upstream.
@@ -189,13 +189,16 @@ impl<'h, 's, 'e> Host<'h, 's, 'e> {
             "set_piece" => self.set_piece(words),
             "client" => self.client(lua, &words.text()?),
             "client.authenticate" => self.authenticate(words),
-            "node" => self.node(lua, &words.text()?),
+            "node" => node(&self.scene.services.node, lua, &words.text()?),
             "router" => self.matched(lua, &words.text()?),
             "plugin.id" => text(lua, self.scene.plugin_id.to_string()),
-            "clock" => self.clock(),
+            "clock" => clock(self.scene.services),
             "var" => self.variable(lua, &words.text()?),
             "set_var" => self.set_variable(words),
-            "log" => self.log(words),
+            "tls.server_name" => self.server_name(lua),
+            "tls.client_chain" => self.client_chain(lua),
+            "tls.ask_client" | "tls.forget" => Err(self.not_now()),
+            "log" => log(self.scene.plugin, words),
             "log.value" => self.log_value(words),
             other => Err(said(format!("{other} is not available in Silverback"))),
         }
@@ -213,41 +216,6 @@ impl<'h, 's, 'e> Host<'h, 's, 'e> {
             Stage::Rewrite | Stage::Access => Ok(()),
             _ => Err(self.not_now()),
         }
-    }
-
-    fn node(&self, lua: &Lua, what: &str) -> Answer {
-        let node = &self.scene.services.node;
-        match what {
-            "id" => text(lua, node.id.to_string()),
-            "hostname" => text(lua, &*node.hostname),
-            "pid" => Ok(vec![Value::Number(f64::from(std::process::id()))]),
-            other => Err(said(format!(
-                "the node's {other} is not available in Silverback"
-            ))),
-        }
-    }
-
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "milliseconds since 1970 are exact in a float"
-    )]
-    fn clock(&self) -> Answer {
-        let millis = self.scene.services.clock.unix_millis();
-        Ok(vec![Value::Number(millis as f64 / 1000.0)])
-    }
-
-    fn log(&self, words: &mut Words) -> Answer {
-        let level = words.text()?;
-        let text = words.maybe_bytes().unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
-        let plugin = self.scene.plugin;
-        match &*level {
-            "emerg" | "alert" | "crit" | "err" => tracing::error!(plugin, "{text}"),
-            "warn" => tracing::warn!(plugin, "{text}"),
-            "notice" | "info" => tracing::info!(plugin, "{text}"),
-            _ => tracing::debug!(plugin, "{text}"),
-        }
-        Ok(Vec::new())
     }
 
     fn log_value(&mut self, words: &mut Words) -> Answer {
@@ -282,4 +250,51 @@ fn maybe(lua: &Lua, text: Option<impl AsRef<[u8]>>) -> Answer {
         Some(text) => Value::String(lua.create_string(text)?),
         None => Value::Nil,
     }])
+}
+
+/// An answer as the code gets it.
+fn told(lua: &Lua, answer: Answer) -> mlua::Result<MultiValue> {
+    match answer {
+        Ok(values) => Ok(well(values)),
+        Err(Fault::Said(reason)) => Ok([
+            Value::Boolean(false),
+            Value::String(lua.create_string(reason)?),
+        ]
+        .into_iter()
+        .collect()),
+        Err(Fault::Machine(error)) => Err(error),
+    }
+}
+
+fn node(node: &NodeFacts, lua: &Lua, what: &str) -> Answer {
+    match what {
+        "id" => text(lua, node.id.to_string()),
+        "hostname" => text(lua, &*node.hostname),
+        "pid" => Ok(vec![Value::Number(f64::from(std::process::id()))]),
+        other => Err(said(format!(
+            "the node's {other} is not available in Silverback"
+        ))),
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "milliseconds since 1970 are exact in a float"
+)]
+fn clock(services: &Services) -> Answer {
+    let millis = services.clock.unix_millis();
+    Ok(vec![Value::Number(millis as f64 / 1000.0)])
+}
+
+fn log(plugin: &str, words: &mut Words) -> Answer {
+    let level = words.text()?;
+    let text = words.maybe_bytes().unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    match &*level {
+        "emerg" | "alert" | "crit" | "err" => tracing::error!(plugin, "{text}"),
+        "warn" => tracing::warn!(plugin, "{text}"),
+        "notice" | "info" => tracing::info!(plugin, "{text}"),
+        _ => tracing::debug!(plugin, "{text}"),
+    }
+    Ok(Vec::new())
 }

@@ -20,7 +20,7 @@ mod template;
 mod vm;
 
 pub use host::see;
-pub use scene::{Scene, Stage};
+pub use scene::{Greeting, Scene, Stage};
 pub use script::{Script, Values};
 pub use syntax::{check_expression, check_syntax};
 pub use template::{Template, check_template};

@@ -1,7 +1,7 @@
 //! What a run of a script has before it.
 
 use bytes::Bytes;
-use plugin_api::{Exchange, Phase, ResponseHead, Services, Summary};
+use plugin_api::{Exchange, Handshake, Phase, ResponseHead, Services, Summary};
 use uuid::Uuid;
 
 /// One exchange at one stage of its life, as a script gets it.
@@ -13,6 +13,16 @@ pub struct Scene<'s, 'e> {
     /// The record's id.
     pub plugin_id: Uuid,
     pub stage: Stage<'s>,
+}
+
+/// A TLS handshake, as a script gets it.
+pub struct Greeting<'s, 'e> {
+    pub handshake: &'s mut Handshake<'e>,
+    pub services: &'s Services,
+    /// The plugin's name, for the log.
+    pub plugin: &'static str,
+    /// The record's id.
+    pub plugin_id: Uuid,
 }
 
 /// The stage, with what there is to see and to change.

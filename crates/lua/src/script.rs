@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use mlua::{Table, Value};
-use plugin_api::{LuaMode, Reply, UntrustedLua};
+use plugin_api::{LuaMode, Phase, Reply, UntrustedLua};
 
-use crate::host::Host;
-use crate::scene::Scene;
+use crate::host::{HandshakeHost, Host};
+use crate::scene::{Greeting, Scene};
 use crate::vm::{Call, Vm};
 use crate::{Error, json};
 
@@ -88,6 +88,34 @@ impl Script {
         let vm = Vm::of(&self.settings)?;
         let (_, reply) = self.call(&vm, scene, None)?;
         Ok(reply)
+    }
+
+    /// Runs the function in a TLS handshake.
+    ///
+    /// # Errors
+    /// When the function fails, reaches a limit, or ends the handshake.
+    pub fn run_in_handshake(&self, scene: &mut Greeting<'_, '_>) -> Result<(), Error> {
+        let vm = Vm::of(&self.settings)?;
+        let call = Call {
+            function: vm.function(&self.source)?,
+            phase: Phase::Certificate.name(),
+            shared: vm.lua.create_table()?,
+            own: vm.lua.create_table()?,
+            ngx: vm.lua.create_table()?,
+            values: None,
+        };
+        let mut host = HandshakeHost::new(scene);
+        let mut outcome = Err(Error::Failed(String::new()));
+        vm.lua.scope(|scope| {
+            let ask = scope.create_function_mut(|lua, question| host.answer(lua, question))?;
+            outcome = vm.run(&call, ask);
+            Ok(())
+        })?;
+        outcome?;
+        if host.is_refused() {
+            return Err(Error::Failed("the function ended the handshake".to_owned()));
+        }
+        Ok(())
     }
 
     /// Runs the function for what it returns; `None` for `nil`.

@@ -5,6 +5,8 @@ use uuid::Uuid;
 
 use super::*;
 
+mod handshakes;
+
 fn with_mode(mode: LuaMode) -> UntrustedLua {
     UntrustedLua {
         mode,

@@ -71,8 +71,8 @@ pub struct Tls<'a> {
     pub cipher: &'a str,
     /// The name that the client asked for.
     pub server_name: Option<&'a str>,
-    /// The certificate that the client showed, in DER.
-    pub client_certificate: Option<&'a [u8]>,
+    /// The certificates that the client showed, in DER, the leaf first; none if it showed none.
+    pub client_certificates: &'a [Vec<u8>],
 }
 
 /// Where a request goes.

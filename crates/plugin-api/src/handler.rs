@@ -6,7 +6,7 @@ use std::pin::Pin;
 use bytes::Bytes;
 use http1::ResponseHead;
 
-use crate::{Exchange, Reply, Summary};
+use crate::{Exchange, Handshake, Reply, Summary};
 
 /// A plugin with one configuration.
 ///
@@ -17,6 +17,7 @@ use crate::{Exchange, Reply, Summary};
 ///
 /// | phase | when | may |
 /// | --- | --- | --- |
+/// | `certificate` | a TLS client has asked for a name; only plugins that apply to all requests | choose the certificate, ask for one, refuse |
 /// | `rewrite` | before a route is sought; only plugins that apply to all requests | edit the request, answer |
 /// | `access` | the route is known, nothing was sent to the upstream | edit the request, say who the consumer is, answer |
 /// | `response` | the whole upstream answer is held | edit head and body, answer otherwise |
@@ -28,9 +29,16 @@ use crate::{Exchange, Reply, Summary};
 /// whole chain nevertheless, as they do for answers of an upstream.
 ///
 /// A [`Failure`], like a panic, ends the one request: the client gets 500, the failure is logged with the plugin's name.
+/// In `certificate` it ends the connection.
 pub trait Handler: Send + Sync + 'static {
     /// The phases with work to do, and what they need of bodies. Asked once, when the chain is compiled.
     fn needs(&self) -> Needs;
+
+    /// During a TLS handshake, before the client is shown a certificate. It may run on a thread that serves no requests,
+    /// and must not block: what is not at hand is fetched in the background, for the next client.
+    fn certificate(&self, _handshake: &mut Handshake<'_>) -> Result<(), Failure> {
+        Ok(())
+    }
 
     /// Before the route is sought.
     fn rewrite<'a>(&'a self, _exchange: &'a mut Exchange<'_>) -> Step<'a> {

@@ -16,6 +16,7 @@ mod endpoint;
 mod exchange;
 pub mod fields;
 mod handler;
+mod handshake;
 mod log_entry;
 mod machine;
 mod metrics;
@@ -47,6 +48,7 @@ pub use exchange::{
     Upstream, Work,
 };
 pub use handler::{Failure, Flow, Handler, Needs, Outcome, Phase, Phases, Step};
+pub use handshake::{Handshake, KeyPair};
 pub use http1::{Known, Method, RequestHead, ResponseHead, Version};
 pub use log_entry::{LogEntry, LoggedRecord};
 pub use machine::Machine;

@@ -131,9 +131,9 @@ impl<'a> LogEntry<'a> {
                 tls: connection.tls.as_ref().map(|tls| Tls {
                     version: tls.version,
                     cipher: tls.cipher,
-                    client_verify: match tls.client_certificate {
-                        None => "NONE",
-                        Some(_) => "FAILED:certificates of clients are not verified here",
+                    client_verify: match tls.client_certificates {
+                        [] => "NONE",
+                        _ => "FAILED:certificates of clients are not verified here",
                     },
                 }),
             },

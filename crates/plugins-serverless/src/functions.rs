@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use lua::{Scene, Script, Stage};
+use lua::{Greeting, Scene, Script, Stage};
 use plugin_api::{
-    By, Configured, Entity, Exchange, Failure, Flow, Handler, Needs, Phase, Phases, Reply,
-    ResponseHead, Services, Step, Summary,
+    By, Configured, Entity, Exchange, Failure, Flow, Handler, Handshake, Needs, Phase, Phases,
+    Reply, ResponseHead, Services, Step, Summary,
 };
 use schema::Field;
 use serde::Deserialize;
@@ -69,6 +69,7 @@ struct Config {
 struct Functions {
     plugin: &'static str,
     id: Uuid,
+    certificate: Vec<Script>,
     rewrite: Vec<Script>,
     access: Vec<Script>,
     header_filter: Vec<Script>,
@@ -82,19 +83,13 @@ struct Functions {
 /// The handler of a record of either plugin.
 ///
 /// # Errors
-/// When a function is no Lua, when the settings allow none, or when there are functions for the TLS handshake, in which
-/// no plugin has a turn.
+/// When a function is no Lua, or when the settings allow none.
 pub fn build(
     plugin: &'static str,
     record: &Configured<'_>,
     services: &Services,
 ) -> Result<Arc<dyn Handler>, Failure> {
     let config: Config = record.read()?;
-    if !config.certificate.is_empty() {
-        return Err(Failure::new(
-            "functions for the phase certificate cannot run: plugins have no turn in the TLS handshake",
-        ));
-    }
     let settings = &services.node.lua;
     let scripts = |functions: &[String]| {
         let functions = functions.iter().filter(|code| !code.is_empty());
@@ -114,6 +109,7 @@ pub fn build(
     Ok(Arc::new(Functions {
         plugin,
         id: record.id,
+        certificate: scripts(&config.certificate)?,
         rewrite: scripts(&config.rewrite)?,
         access: scripts(&config.access)?,
         header_filter: scripts(&config.header_filter)?,
@@ -129,6 +125,7 @@ impl Handler for Functions {
         let mut phases = Phases::default();
         let body = !self.body_filter.is_empty();
         for (phase, works) in [
+            (Phase::Certificate, !self.certificate.is_empty()),
             (Phase::Rewrite, !self.rewrite.is_empty()),
             (Phase::Access, !self.access.is_empty() || self.wants_records),
             (Phase::HeaderFilter, !self.header_filter.is_empty() || body),
@@ -147,6 +144,19 @@ impl Handler for Functions {
             answer_head: !self.log.is_empty(),
             ..Needs::default()
         }
+    }
+
+    fn certificate(&self, handshake: &mut Handshake<'_>) -> Result<(), Failure> {
+        let mut greeting = Greeting {
+            handshake,
+            services: &self.services,
+            plugin: self.plugin,
+            plugin_id: self.id,
+        };
+        for script in &self.certificate {
+            script.run_in_handshake(&mut greeting)?;
+        }
+        Ok(())
     }
 
     fn rewrite<'a>(&'a self, exchange: &'a mut Exchange<'_>) -> Step<'a> {

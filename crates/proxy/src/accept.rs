@@ -1,5 +1,6 @@
 //! Phase *accept*: from a new connection to one that speaks HTTP.
 
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use net::{Alpn, HandshakeError, Stream};
 
 use crate::local::Local;
 use crate::peer::Peer;
-use crate::{http1_client, http2_client};
+use crate::{handshake, http1_client, http2_client};
 
 /// How long a client may take for the PROXY protocol header and for its TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(60);
@@ -63,7 +64,7 @@ async fn greet(local: Rc<Local>, mut stream: Stream, flags: Flags) {
         }
     }
     if flags.tls {
-        stream = match Box::pin(shake_hands(&local, stream, flags.http2)).await {
+        stream = match Box::pin(shake_hands(&local, stream, preface, flags.http2)).await {
             Ok(stream) => stream,
             Err(HandshakeError::NotTls(stream)) => {
                 let peer = Peer::of(&stream, preface, &local.published().settings);
@@ -82,14 +83,19 @@ async fn greet(local: Rc<Local>, mut stream: Stream, flags: Flags) {
     }
 }
 
-async fn shake_hands(local: &Local, stream: Stream, http2: bool) -> Result<Stream, HandshakeError> {
+async fn shake_hands(
+    local: &Local,
+    stream: Stream,
+    preface: Option<SocketAddr>,
+    http2: bool,
+) -> Result<Stream, HandshakeError> {
     let failed = |reason: &str| HandshakeError::Failed(std::io::Error::other(reason.to_owned()));
     let tls = local
         .shared
         .server_tls
         .load_full()
         .ok_or_else(|| failed("TLS is not configured"))?;
-    let lookup = local.shared.published.load_full();
+    let lookup = handshake::lookup(local.shared.published.load_full(), &stream, preface);
     let handshake = tls.accept(stream, http2, lookup, HANDSHAKE);
     match &local.shared.handshakes {
         Some(elsewhere) => elsewhere

@@ -27,6 +27,7 @@ mod filtered;
 mod forward;
 mod forwarding;
 mod grpc;
+mod handshake;
 mod hash_key;
 mod http1_client;
 mod http2_client;

@@ -37,8 +37,8 @@ pub(crate) struct Peer {
     pub tls_cipher: &'static str,
     /// The name that the client asked for in its TLS greeting.
     pub sni: Option<Box<str>>,
-    /// The certificate that the client showed, in DER.
-    pub client_certificate: Option<Box<[u8]>>,
+    /// The certificates that the client showed, in DER, the leaf first.
+    pub client_certificates: Vec<Vec<u8>>,
     /// What an upstream is told about a client that nobody trusted stands before. Perf: prepared once.
     pub lines: OwnLines,
 }
@@ -75,9 +75,7 @@ impl Peer {
             requests: Cell::new(0),
             tls_version: tls.map_or("", |tls| tls.version.name()),
             tls_cipher: tls.map_or("", |tls| tls.cipher),
-            client_certificate: tls
-                .and_then(|tls| tls.peer_certificates.first())
-                .map(|certificate| certificate.as_slice().into()),
+            client_certificates: tls.map_or_else(Vec::new, |tls| tls.peer_certificates.clone()),
             sni: tls.and_then(|tls| tls.sni.clone()),
         }
     }

@@ -451,7 +451,7 @@ impl Exchange {
                     version: peer.tls_version,
                     cipher: peer.tls_cipher,
                     server_name: peer.sni.as_deref(),
-                    client_certificate: peer.client_certificate.as_deref(),
+                    client_certificates: &peer.client_certificates,
                 }),
                 forwarded_proto,
                 host: &self.host,

@@ -131,6 +131,15 @@ impl Plugins {
         Chain { links, needs }
     }
 
+    /// The records with work in TLS handshakes, in the order in which plugins run. Only those that apply to all requests
+    /// have a turn there, where no request is known.
+    pub fn in_handshakes(&self) -> impl Iterator<Item = &Arc<Instance>> {
+        let named = self.by_name.values();
+        named
+            .filter_map(|named| named.by_scope.get(&Scope::default()))
+            .filter(|one| one.needs.phases.contains(Phase::Certificate))
+    }
+
     /// Adds a record, or replaces it.
     ///
     /// # Errors

@@ -122,6 +122,7 @@ where
             tokio::spawn(async move {
                 let choice = move |_: Option<&str>| {
                     Some(ServerChoice {
+                        is_resumable: true,
                         identity: identity.clone(),
                         client_certificates: ClientCertificates::Request(None),
                     })

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use mlua::{Lua, Value};
 use plugin_api::{By, Consumer, Credential, Entity, Lookup};
 
@@ -13,16 +15,9 @@ impl Host<'_, '_, '_> {
     pub(super) fn client(&self, lua: &Lua, what: &str) -> Answer {
         let exchange = &*self.scene.exchange;
         let connection = &exchange.connection;
-        let ip = |address: Option<SocketAddr>| address.map(|address| address.ip().to_string());
-        let port = |address: Option<SocketAddr>| {
-            Ok(vec![match address {
-                Some(address) => Value::Number(f64::from(address.port())),
-                None => Value::Nil,
-            }])
-        };
         match what {
-            "ip" => maybe(lua, ip(connection.peer)),
-            "forwarded_ip" => maybe(lua, ip(connection.client)),
+            "ip" => ip(lua, connection.peer),
+            "forwarded_ip" => ip(lua, connection.client),
             "port" => port(connection.peer),
             "forwarded_port" => port(connection.client),
             "protocol" => text(lua, self.scheme()),
@@ -40,6 +35,20 @@ impl Host<'_, '_, '_> {
             },
             other => Err(said(format!("kong.client: {other} is not available"))),
         }
+    }
+
+    /// The name that the client asked for in its TLS handshake.
+    pub(super) fn server_name(&self, lua: &Lua) -> Answer {
+        let tls = self.scene.exchange.connection.tls;
+        maybe(lua, tls.and_then(|tls| tls.server_name))
+    }
+
+    /// The certificates that the client showed, in PEM.
+    pub(super) fn client_chain(&self, lua: &Lua) -> Answer {
+        let tls = self.scene.exchange.connection.tls;
+        let shown = tls.map_or(&[][..], |tls| tls.client_certificates);
+        let chain: String = shown.iter().map(|one| certificate_pem(one)).collect();
+        maybe(lua, (!chain.is_empty()).then_some(chain))
     }
 
     fn credential(&self, lua: &Lua, credential: &Credential) -> Answer {
@@ -115,4 +124,31 @@ impl Host<'_, '_, '_> {
         table.raw_set("name", of.name)?;
         Ok(vec![Value::Table(table)])
     }
+}
+
+/// The address of somebody, without the port.
+pub(super) fn ip(lua: &Lua, address: Option<SocketAddr>) -> Answer {
+    maybe(lua, address.map(|address| address.ip().to_string()))
+}
+
+/// The port of somebody.
+pub(super) fn port(address: Option<SocketAddr>) -> Answer {
+    Ok(vec![match address {
+        Some(address) => Value::Number(f64::from(address.port())),
+        None => Value::Nil,
+    }])
+}
+
+fn certificate_pem(der: &[u8]) -> String {
+    const LINE: usize = 64;
+    let text = STANDARD.encode(der);
+    let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
+    let mut rest = &*text;
+    while !rest.is_empty() {
+        let (line, after) = rest.split_at(rest.len().min(LINE));
+        pem.push_str(line);
+        pem.push('\n');
+        rest = after;
+    }
+    pem + "-----END CERTIFICATE-----\n"
 }

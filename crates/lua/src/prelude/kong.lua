@@ -308,7 +308,20 @@ kong.client = {
     call("client.authenticate", consumer, credential)
   end,
   load_consumer = not_here("kong.client.load_consumer"),
-  tls = missing("kong.client.tls"),
+  tls = setmetatable({
+    request_client_certificate = function(authorities)
+      if authorities ~= nil then
+        error("names of authorities are not available in Silverback", 2)
+      end
+      call("tls.ask_client")
+      return true
+    end,
+    disable_session_reuse = function()
+      call("tls.forget")
+      return true
+    end,
+    get_full_client_certificate_chain = function() return call("tls.client_chain") end,
+  }, getmetatable(missing("kong.client.tls"))),
 }
 
 kong.node = {

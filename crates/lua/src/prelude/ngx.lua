@@ -100,7 +100,7 @@ ngx.exit = function(status)
   if type(status) ~= "number" then
     error("bad argument #1 to 'exit' (number expected, got " .. type(status) .. ")", 2)
   end
-  if status >= 200 then
+  if status >= 200 or (status == ngx.ERROR and scene.phase == "certificate") then
     call("ngx_exit", status)
   end
   error(sandbox.EXIT, 0)
@@ -309,6 +309,8 @@ end
 ngx.re.gsub = function(subject, pattern, replacement, options)
   return replaced(subject, pattern, replacement, options, math.huge)
 end
+
+sandbox.modules["ngx.ssl"] = { server_name = function() return call("tls.server_name") end }
 
 local absent = {}
 for name in ([[timer socket location shared thread semaphore sleep exec flush eof on_abort send_headers resp balancer ocsp

@@ -231,6 +231,7 @@ return {
   EXIT = EXIT,
   base = base,
   everything = everything,
+  modules = modules,
   link_environment = link_environment,
   new_environment = new_environment,
   pcall = raw_pcall,

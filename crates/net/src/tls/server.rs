@@ -71,6 +71,8 @@ pub struct ServerChoice {
     pub identity: ServerIdentity,
     /// Whether to ask for one.
     pub client_certificates: ClientCertificates,
+    /// Whether the client may resume the session over a later connection, if the settings let it.
+    pub is_resumable: bool,
 }
 
 impl From<ServerIdentity> for ServerChoice {
@@ -78,6 +80,7 @@ impl From<ServerIdentity> for ServerChoice {
         Self {
             identity,
             client_certificates: ClientCertificates::Ignore,
+            is_resumable: true,
         }
     }
 }
@@ -244,11 +247,11 @@ impl ServerTls {
         } else {
             identity.keys()
         };
-        match &choice.client_certificates {
+        let mut config = match &choice.client_certificates {
             ClientCertificates::Ignore => {
                 let mut config = self.templates[usize::from(http2)].clone();
                 config.cert_resolver = keys;
-                Ok(config)
+                config
             }
             ClientCertificates::Request(hint) => {
                 let subjects: Vec<DistinguishedName> = hint
@@ -266,9 +269,15 @@ impl ServerTls {
                     config.ticketer = Arc::clone(tickets);
                 }
                 config.alpn_protocols = alpn_offer(http2);
-                Ok(config)
+                config
             }
+        };
+        if !choice.is_resumable {
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.ticketer = Arc::new(NoTickets);
+            config.send_tls13_tickets = 0;
         }
+        Ok(config)
     }
 }
 
@@ -287,6 +296,28 @@ fn alpn_offer(http2: bool) -> Vec<Vec<u8>> {
     let http1 = [Alpn::Http1.id().to_vec(), b"http/1.0".to_vec()];
     let http2 = http2.then(|| Alpn::Http2.id().to_vec());
     http2.into_iter().chain(http1).collect()
+}
+
+/// For sessions that are not to be resumed.
+#[derive(Debug)]
+struct NoTickets;
+
+impl ProducesTickets for NoTickets {
+    fn enabled(&self) -> bool {
+        false
+    }
+
+    fn lifetime(&self) -> u32 {
+        0
+    }
+
+    fn encrypt(&self, _: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn decrypt(&self, _: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
 }
 
 /// Stands in a template until the certificate is known.

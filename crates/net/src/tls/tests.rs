@@ -246,6 +246,33 @@ async fn no_session_resumes_where_neither_tickets_nor_a_cache_are_on() {
 }
 
 #[tokio::test]
+async fn no_session_resumes_where_the_choice_forbids_it() {
+    let authority = Authority::new("Test");
+    let server = ServerTls::new(&ServerTlsSettings::default()).unwrap();
+    let identity = authority.leaf(&["a.test"]).server();
+    let lookup: Arc<dyn CertificateLookup> = Arc::new(move |_: Option<&str>| {
+        Some(ServerChoice {
+            is_resumable: false,
+            ..ServerChoice::from(identity.clone())
+        })
+    });
+    for version in [TlsVersion::Tls12, TlsVersion::Tls13] {
+        let client = ClientTls::new(ClientTlsSettings {
+            versions: vec![version],
+            ..trusting(&authority)
+        })
+        .unwrap();
+        for _ in 0..2 {
+            let (mut at_client, mut at_server) = handshake(&server, &lookup, &client, "a.test")
+                .await
+                .unwrap();
+            echo(&mut at_client, &mut at_server).await;
+            assert!(!at_client.tls().unwrap().resumed);
+        }
+    }
+}
+
+#[tokio::test]
 async fn each_cipher_suite_setting_offers_its_versions() {
     let authority = Authority::new("Test");
     let lookup = always(authority.leaf(&["a.test"]).server());
@@ -430,6 +457,7 @@ async fn a_requested_client_certificate_is_seen_and_may_be_declined() {
     let lookup: Arc<dyn CertificateLookup> = Arc::new(move |_: Option<&str>| {
         let client_certificates = ClientCertificates::Request(Some(hint.clone()));
         Some(ServerChoice {
+            is_resumable: true,
             identity: identity.clone(),
             client_certificates,
         })

@@ -1,6 +1,6 @@
 use bytes::Bytes;
 use plugin_api::testing::{FakeRecords, Sample, build, services};
-use plugin_api::{Body, Flow, LuaMode, Outcome, Phase, UntrustedLua};
+use plugin_api::{Body, Flow, Handshake, LuaMode, Outcome, Phase, UntrustedLua};
 use serde_json::{Value, json};
 
 use super::{check, handler};
@@ -77,10 +77,21 @@ fn only_phases_with_functions_have_a_turn() {
 }
 
 #[test]
+fn functions_for_the_handshake_run_in_it_in_their_order() {
+    let services = services(FakeRecords::default());
+    let functions =
+        json!({ "certificate": ["kong.client.tls.disable_session_reuse()", "error('not you')"] });
+    let handler = build(handler::build, &config(functions), &services).expect("a handler");
+    assert!(handler.needs().phases.contains(Phase::Certificate));
+    let mut handshake = Handshake::new(Some("a.test"));
+    let failure = handler.certificate(&mut handshake).expect_err("a refusal");
+    assert!(failure.to_string().contains("not you"), "{failure}");
+    assert!(!handshake.is_resumable);
+}
+
+#[test]
 fn what_cannot_run_is_refused() {
     let mut services = services(FakeRecords::default());
-    let certificate = config(json!({ "certificate": ["return"] }));
-    assert!(build(handler::build, &certificate, &services).is_err());
     let node = plugin_api::NodeFacts {
         lua: UntrustedLua {
             mode: LuaMode::Off,

@@ -26,7 +26,8 @@ pub struct Gateway {
     _listeners: ListenerSet,
 }
 
-fn runtime() -> &'static tokio::runtime::Runtime {
+/// Where what a test waits for runs.
+pub fn runtime() -> &'static tokio::runtime::Runtime {
     static RUNTIME: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| {
         tokio::runtime::Builder::new_multi_thread()
