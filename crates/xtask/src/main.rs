@@ -4,6 +4,7 @@ mod bench;
 mod cluster;
 mod conformance;
 mod deploy;
+mod dist;
 mod documents;
 mod drill;
 mod layers;
@@ -35,7 +36,9 @@ usage: cargo xtask COMMAND
                   [--against FILE --yes-break-it]
   new-plugin      write the folder of a plugin that compiles, and register it
                   NAME [--family auth|traffic|transform|observe|serverless]
-  bench           compare CPU time and memory with nginx's [--quick] [--binary FILE] [--output FILE]
+  dist            build the program as it is shipped, compiled by what it does under load
+  bench           compare CPU time and memory with nginx's
+                  [--quick] [--only GROUP] [--dist | --binary FILE] [--output FILE]
 ";
 
 fn main() -> anyhow::Result<()> {
@@ -52,6 +55,7 @@ fn main() -> anyhow::Result<()> {
         "cluster" => cluster::run(&rest),
         "deploy" => deploy::check(),
         "drill" => drill::run(&rest),
+        "dist" => dist::run(),
         "bench" => bench::run(&rest),
         "new-plugin" => new_plugin::run(&rest),
         "" | "help" | "--help" | "-h" => {

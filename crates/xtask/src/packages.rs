@@ -21,8 +21,10 @@ const PROGRAMS: [(&str, &str); 12] = [
     ("systemd-analyze", "systemd"),
 ];
 
-/// What only the benchmarks need.
-pub const BENCH_PROGRAMS: [(&str, &str); 5] = [
+/// What benchmarks put load on a gateway with.
+pub const BENCH_PROGRAMS: [(&str, &str); 7] = [
+    ("nginx", "nginx-light"),
+    ("redis-server", "redis-server"),
     ("wrk", "wrk"),
     ("h2load", "nghttp2-client"),
     ("taskset", "util-linux"),

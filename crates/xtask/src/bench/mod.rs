@@ -27,6 +27,7 @@ use anyhow::bail;
 
 use crate::bench::gateway::Upstream;
 use crate::bench::report::Report;
+use crate::dist;
 use crate::packages;
 use crate::steps::{binary, cargo, run as run_command, say};
 
@@ -46,8 +47,19 @@ struct Plan {
 
 const QUICK: &str = "--quick";
 const BINARY: &str = "--binary";
+const DIST: &str = "--dist";
 const OUTPUT: &str = "--output";
 const ONLY: &str = "--only";
+
+/// Which program is measured.
+enum Program {
+    /// What `cargo build --release` makes.
+    Release,
+    /// What `cargo xtask dist` makes.
+    Shipped,
+    /// One that is there already.
+    Given,
+}
 
 /// Measures everything, or the group that `--only` names, and prints Markdown tables; `--output FILE` writes them to a file
 /// as well.
@@ -61,7 +73,7 @@ pub fn run(args: &[String]) -> anyhow::Result<()> {
         silverback: binary("release", "silverback"),
         only: None,
     };
-    let mut build = true;
+    let mut program = Program::Release;
     let mut output = None;
     let mut left = args.iter();
     while let Some(arg) = left.next() {
@@ -73,9 +85,10 @@ pub fn run(args: &[String]) -> anyhow::Result<()> {
             }
             (BINARY, Some(path)) => {
                 plan.silverback = PathBuf::from(path);
-                build = false;
+                program = Program::Given;
                 left.next();
             }
+            (DIST, _) => program = Program::Shipped,
             (ONLY, Some(group)) if GROUPS.iter().any(|(name, _)| name == group) => {
                 plan.only = Some(group.clone());
                 left.next();
@@ -85,16 +98,19 @@ pub fn run(args: &[String]) -> anyhow::Result<()> {
                 left.next();
             }
             _ => bail!(
-                "bench takes {QUICK}, {ONLY} GROUP, {BINARY} FILE and {OUTPUT} FILE, not {arg:?}"
+                "bench takes {QUICK}, {ONLY} GROUP, {DIST}, {BINARY} FILE and {OUTPUT} FILE, not {arg:?}"
             ),
         }
     }
+    packages::install_missing()?;
     packages::install(&packages::BENCH_PROGRAMS)?;
-    if build {
-        run_command(
+    match program {
+        Program::Release => run_command(
             "build",
             cargo().args(["build", "--release", "--quiet", "--package", "silverback"]),
-        )?;
+        )?,
+        Program::Shipped => plan.silverback = dist::build()?,
+        Program::Given => {}
     }
     let folder = tempfile::tempdir()?;
     let upstream = Upstream::start(folder.path())?;
@@ -106,6 +122,25 @@ pub fn run(args: &[String]) -> anyhow::Result<()> {
         fs::write(path, text)?;
     }
     measured
+}
+
+/// Puts a program through the requests of the benchmarks, without judging how it does.
+pub fn exercise(program: &Path) -> anyhow::Result<()> {
+    packages::install(&packages::BENCH_PROGRAMS)?;
+    let plan = Plan {
+        round: Duration::from_secs(1),
+        rounds: 2,
+        routes: 1000,
+        idle_clients: 100,
+        quick: true,
+        silverback: program.to_owned(),
+        only: None,
+    };
+    let folder = tempfile::tempdir()?;
+    let upstream = Upstream::start(folder.path())?;
+    let mut report = Report::new();
+    cases::measure(&plan, &upstream, folder.path(), &mut report)?;
+    plugins::measure(&plan, &upstream, folder.path(), &mut report)
 }
 
 type Group = (
