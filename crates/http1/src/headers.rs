@@ -165,14 +165,16 @@ impl Index {
     #[inline(always)]
     fn write_edit(&mut self, known: Known, name: &[u8], canonical: bool, value: &[u8]) -> Line {
         let start = self.edits.len();
-        if canonical {
-            // Perf: a copy of fixed length needs no call (benches/heads.rs).
-            let (prefix, len) = known.line_start();
-            self.edits.extend_from_slice(prefix);
-            self.edits.truncate(start + len);
-        } else {
-            self.edits.extend_from_slice(name);
-            self.edits.extend_from_slice(b": ");
+        match known.line_start() {
+            Some((prefix, len)) if canonical => {
+                // Perf: a copy of fixed length needs no call (benches/heads.rs).
+                self.edits.extend_from_slice(prefix);
+                self.edits.truncate(start + len);
+            }
+            _ => {
+                self.edits.extend_from_slice(name);
+                self.edits.extend_from_slice(b": ");
+            }
         }
         let value_start = self.edits.len();
         self.edits.extend_from_slice(value);

@@ -40,10 +40,13 @@ macro_rules! known {
                 }
             }
 
-            /// The start of a header line with this name, filled up with blanks, and its length.
-            pub(crate) fn line_start(self) -> (&'static [u8; LINE_START], usize) {
-                const STARTS: [[u8; LINE_START]; Known::COUNT] = [$(line_start($name),)*];
-                (STARTS.get(self as usize).unwrap_or(&[b' '; LINE_START]), self.name().len() + 2)
+            /// The start of a header line with this name, filled up with blanks, and its length; nothing for
+            /// [`Known::Other`].
+            #[inline(always)]
+            pub(crate) fn line_start(self) -> Option<(&'static [u8; LINE_START], usize)> {
+                static STARTS: [([u8; LINE_START], usize); Known::COUNT] =
+                    [$((line_start($name), $name.len() + 2),)*];
+                STARTS.get(self as usize).map(|(start, len)| (start, *len))
             }
 
             #[inline(always)]

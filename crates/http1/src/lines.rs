@@ -137,6 +137,20 @@ impl Cursor {
         }
         let mut at = self.at;
         loop {
+            // Perf: nearly all lines are as they are usually written (benches/heads.rs).
+            if let Some(line) = scan_usual(window, at)
+                && line.end - at <= limits.line
+                && index.len() < allowed
+            {
+                let value = (line.value, line.end - 2);
+                index.push_received((at, line.end), line.name_len, value, line.known);
+                if NOTED & line.known.bit() != 0 {
+                    let raw = &window[line.value - 1..value.1];
+                    note(line.known, raw, &window[value.0..value.1])?;
+                }
+                at = line.end;
+                continue;
+            }
             let scanned = match scan(window, at, names) {
                 Ok(scanned) => scanned,
                 Err(error) => return self.refuse(error, input, at, limits),
@@ -215,6 +229,41 @@ const NOTED: u64 = Known::Connection.bit()
     | Known::Expect.bit()
     | Known::Host.bit()
     | Known::TransferEncoding.bit();
+
+/// A line with a known name, one blank before a value that is not empty, and no other blanks around it.
+struct Usual {
+    known: Known,
+    name_len: usize,
+    /// The start of the value.
+    value: usize,
+    /// The start of the next line.
+    end: usize,
+}
+
+/// Finds the parts of the line that starts at `start`, if it is whole and usual; others are for [`scan`].
+#[inline(always)]
+fn scan_usual(window: &[u8], start: usize) -> Option<Usual> {
+    let line = window.get(start..)?;
+    let name_len = near_colon(line)?;
+    let known = Known::of(line.get(..name_len)?);
+    let value = name_len + 2;
+    let content = line.get(value..)?;
+    let length = value_len(content);
+    let end = value + length;
+    let [b' ', first] = *line.get(name_len + 1..)?.first_chunk()? else {
+        return None;
+    };
+    let [last, b'\r', b'\n'] = *line.get(end - 1..)?.first_chunk()? else {
+        return None;
+    };
+    let usual = known != Known::Other && length > 0 && !is_blank(first) && !is_blank(last);
+    usual.then_some(Usual {
+        known,
+        name_len,
+        value: start + value,
+        end: start + end + 2,
+    })
+}
 
 /// Finds the parts of the line that starts at `start`.
 #[inline(always)]

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::headers::{Headers, MAX_EDITS};
-use crate::known::Known;
+use crate::known::{Known, LINE_START};
 use crate::token::is_value;
 
 /// Lines that go into a head beside its own, in place of those with the same names.
@@ -62,21 +62,29 @@ impl OwnLines {
         Ok(())
     }
 
-    /// Writes the name, before a value of this length.
+    /// Writes the name, before a value of this length and the end of the line, for which there is room then.
     #[inline(always)]
     fn begin(&mut self, name: Known, length: usize) -> Result<(), Error> {
-        if name == Known::Other {
-            return Err(Error::InvalidName);
-        }
-        let start = self.bytes.len();
-        if start + length > MAX_EDITS {
-            return Err(Error::HeadTooLarge);
+        let (prefix, len) = name.line_start().ok_or(Error::InvalidName)?;
+        let room = self.bytes.capacity() - self.bytes.len();
+        if room < length.saturating_add(prefix.len() + 2) {
+            self.make_room(length)?;
         }
         // Perf: a copy of fixed length needs no call (benches/heads.rs).
-        let (prefix, len) = name.line_start();
+        let end = self.bytes.len() + len;
         self.bytes.extend_from_slice(prefix);
-        self.bytes.truncate(start + len);
+        self.bytes.truncate(end);
         self.names |= name.bit();
+        Ok(())
+    }
+
+    /// Makes room for a line with a value of this length.
+    #[cold]
+    fn make_room(&mut self, length: usize) -> Result<(), Error> {
+        if self.bytes.len().saturating_add(length) > MAX_EDITS {
+            return Err(Error::HeadTooLarge);
+        }
+        self.bytes.reserve(length + LINE_START + 2);
         Ok(())
     }
 

@@ -49,18 +49,19 @@ pub(crate) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && name_len(bytes, &TOKEN) == bytes.len()
 }
 
-/// Whether a byte is 0x7f or below `FIRST`.
-fn is_below<const FIRST: u8>(byte: u8) -> bool {
-    byte < FIRST || byte == 0x7f
+/// Marks, in the highest bit of each byte, the bytes that are not printable ASCII with [`FIRST`, 0x7e]. Of several marks
+/// the lowest is exact, because carries and borrows go upwards and come from marked bytes alone.
+#[inline(always)]
+fn marks_beyond<const FIRST: u8>(word: u64) -> u64 {
+    (word.wrapping_add(ONES) | word.wrapping_sub(ONES * FIRST as u64) | word) & HIGHS
 }
 
-/// Marks, in the highest bit of each byte, the bytes that are 0x7f or below `FIRST`. Of several marks the lowest is exact.
-fn marks_below<const FIRST: u8>(word: u64) -> u64 {
-    let delete = word ^ (ONES * 0x7f);
-    (word.wrapping_sub(ONES * FIRST as u64) & !word | delete.wrapping_sub(ONES) & !delete) & HIGHS
+/// Whether a byte may be in a header value: no control character but a tab.
+fn is_value_byte(byte: u8) -> bool {
+    byte >= b' ' && byte != 0x7f || byte == b'\t'
 }
 
-/// Marks the bytes that are `wanted` as [`marks_below`] does.
+/// Marks the bytes that are `wanted`; of several marks the lowest is exact.
 fn marks_equal(word: u64, wanted: u8) -> u64 {
     let zero = word ^ (ONES * wanted as u64);
     zero.wrapping_sub(ONES) & !zero & HIGHS
@@ -89,11 +90,6 @@ fn short_word(bytes: &[u8]) -> [u8; 8] {
     [at(0), at(1), at(2), b'0', b'0', b'0', b'0', b'0']
 }
 
-/// Whether any byte is 0x7f or below `FIRST`.
-fn any_below<const FIRST: u8>(bytes: &[u8]) -> bool {
-    any_mark(bytes, marks_below::<FIRST>)
-}
-
 /// Whether `first` or `second`, neither of which is `0`, is among the bytes.
 pub(crate) fn contains_either(bytes: &[u8], first: u8, second: u8) -> bool {
     any_mark(bytes, |word| {
@@ -116,54 +112,50 @@ pub(crate) fn find(bytes: &[u8], wanted: u8) -> Option<usize> {
 }
 
 /// Whether the bytes can be a header value: no control characters but tabs.
+// Perf: nearly all values are printable ASCII, which one pass over words tells (benches/heads.rs).
+#[inline]
 pub(crate) fn is_value(bytes: &[u8]) -> bool {
-    !any_below::<b' '>(bytes)
-        || !bytes
-            .iter()
-            .any(|&byte| byte != b'\t' && is_below::<b' '>(byte))
+    !any_mark(bytes, marks_beyond::<b' '>) || bytes.iter().copied().all(is_value_byte)
 }
 
 /// Whether the bytes can be part of a request target: no blanks, no control characters.
 pub(crate) fn is_target(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && !any_below::<b'!'>(bytes)
+    !bytes.is_empty()
+        && (!any_mark(bytes, marks_beyond::<b'!'>)
+            || bytes.iter().all(|&byte| byte > b' ' && byte != 0x7f))
 }
 
 /// The number of bytes at the start that can be part of a header value.
 // Perf: this finds the end of the line and checks it in one go, sixteen bytes at a time (benches/heads.rs).
 #[inline(always)]
 pub(crate) fn value_len(bytes: &[u8]) -> usize {
-    let controls = |chunk: &[u8]| match <[u8; 8]>::try_from(chunk) {
-        Ok(chunk) => {
-            let word = u64::from_le_bytes(chunk);
-            let delete = word ^ (ONES * 0x7f);
-            // The lowest bit that is set is exact: borrows go upwards only.
-            (word.wrapping_sub(ONES * b' ' as u64) & !word | delete.wrapping_sub(ONES) & !delete)
-                & HIGHS
-        }
-        Err(_) => 0,
-    };
     let mut at = 0;
-    while let Some(chunk) = bytes.get(at..at + 16) {
-        let (low, high) = (controls(&chunk[..8]), controls(&chunk[8..]));
-        if low | high == 0 {
-            at += 16;
-            continue;
+    while let Some(&[low, high]) = bytes
+        .get(at..)
+        .and_then(|rest| rest.as_chunks::<8>().0.first_chunk())
+    {
+        let [low, high] = [low, high].map(|chunk| marks_beyond::<b' '>(u64::from_le_bytes(chunk)));
+        if low != 0 {
+            at += low.trailing_zeros() as usize / 8;
+            break;
         }
-        at += if low != 0 {
-            low.trailing_zeros() as usize / 8
-        } else {
-            8 + high.trailing_zeros() as usize / 8
-        };
-        if bytes[at] != b'\t' {
-            return at;
+        if high != 0 {
+            at += 8 + high.trailing_zeros() as usize / 8;
+            break;
         }
-        at += 1;
+        at += 16;
     }
-    let rest = bytes.get(at..).unwrap_or_default();
-    at + rest
-        .iter()
-        .position(|&byte| byte != b'\t' && is_below::<b' '>(byte))
-        .unwrap_or(rest.len())
+    match bytes.get(at) {
+        Some(b'\r' | b'\n') => at,
+        _ => at + odd_value_len(bytes.get(at..).unwrap_or_default()),
+    }
+}
+
+/// As [`value_len`], for what is short or not all printable ASCII.
+#[inline(never)]
+fn odd_value_len(bytes: &[u8]) -> usize {
+    let end = bytes.iter().position(|&byte| !is_value_byte(byte));
+    end.unwrap_or(bytes.len())
 }
 
 /// Whether a name equals a lower case one of letters and dashes, whatever its case.
