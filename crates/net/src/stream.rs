@@ -267,6 +267,14 @@ impl Stream {
         }
     }
 
+    /// Waits, without a buffer, until a read is worth the call: it may still find nothing, above all under TLS.
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &self.io {
+            Io::Plain(socket) => socket.poll_readable(cx),
+            Io::Server(_) | Io::Client(_) => Poll::Ready(Ok(())),
+        }
+    }
+
     /// Whether a kept connection can be used again: the other end has not closed it, and has sent nothing that nobody
     /// asked for.
     ///

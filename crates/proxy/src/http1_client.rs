@@ -390,6 +390,7 @@ fn poll_fill(
         return Poll::Ready(Ok(0));
     }
     if inbox.capacity() == 0 {
+        ready!(stream.poll_readable(cx))?;
         *inbox = worker.buffers.take_body();
     }
     let read = wire::poll_read(stream, cx, inbox);

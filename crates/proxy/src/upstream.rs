@@ -86,6 +86,9 @@ impl Http1Upstream {
         cx: &mut Context<'_>,
     ) -> Poll<Result<ResponseHead, Error>> {
         if self.inbox.capacity() == 0 {
+            // Perf: the next answer, whosever it is, is read into a buffer that is still cached (bench case "GET, 64 KiB
+            // answer"), and a slow upstream holds no memory.
+            ready!(self.connection.stream.poll_readable(cx)).map_err(Error::UpstreamClosed)?;
             self.inbox = worker.buffers.take_body();
         }
         loop {
@@ -106,8 +109,6 @@ impl Http1Upstream {
                 wire::poll_read(stream, cx, &mut self.inbox)
             };
             if read.is_pending() && self.inbox.is_empty() {
-                // Perf: the next answer, whosever it is, is read into a buffer that is still cached (bench case
-                // "GET, 64 KiB answer"), and a slow upstream holds no memory.
                 worker.buffers.give(std::mem::take(&mut self.inbox));
             }
             let read = ready!(read).map_err(Error::UpstreamClosed)?;

@@ -166,6 +166,22 @@ impl Socket {
         }
     }
 
+    /// Waits until a read is worth the call.
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Perf: costs less than to ask the runtime, which is only needed to wait.
+        let seen = || Ok(());
+        let readable = match &self.io {
+            _ if !self.put_back.is_empty() => return Poll::Ready(Ok(())),
+            Io::Tcp(tcp) => tcp.try_io(Interest::READABLE, seen),
+            Io::Unix(unix) => unix.try_io(Interest::READABLE, seen),
+        };
+        match (readable, &self.io) {
+            (Ok(()), _) => Poll::Ready(Ok(())),
+            (Err(_), Io::Tcp(tcp)) => tcp.poll_read_ready(cx),
+            (Err(_), Io::Unix(unix)) => unix.poll_read_ready(cx),
+        }
+    }
+
     /// Tells the runtime that everything that had arrived is read, so that the next read waits without a system call.
     fn wait_for_data(&self) {
         let none = || -> io::Result<()> { Err(io::ErrorKind::WouldBlock.into()) };
