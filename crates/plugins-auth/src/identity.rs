@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use plugin_api::{
-    By, Consumer, Credential, Exchange, Failure, Flow, Outcome, Reply, Services, Unavailable,
+    By, Consumer, Credential, Exchange, Failure, Flow, Lookup, Outcome, Reply, Services,
+    Unavailable,
 };
 use schema::Record;
 use serde_json::Value;
@@ -88,11 +89,23 @@ pub(crate) async fn consumer_of(
     services: &Services,
     credential: &Record,
 ) -> Result<Arc<Consumer>, Denied> {
+    owner(look_up_owner(services, credential)?.get().await?)
+}
+
+/// Looks up the record of a credential's consumer, which [`owner`] reads.
+pub(crate) fn look_up_owner(
+    services: &Services,
+    credential: &Record,
+) -> Result<Lookup<Option<Arc<Record>>>, Denied> {
     let id = credential
         .get("consumer")
         .and_then(|consumer| consumer.get("id")?.as_str()?.parse().ok())
         .ok_or_else(|| Failure::new("a credential names no consumer"))?;
-    let found = services.records.find("consumers", By::Id(id)).get().await?;
+    Ok(services.records.find("consumers", By::Id(id)))
+}
+
+/// The consumer that was looked up for a credential, which has to be there.
+pub(crate) fn owner(found: Option<Arc<Record>>) -> Result<Arc<Consumer>, Denied> {
     let consumer = found.and_then(Consumer::read).map(Arc::new);
     consumer.ok_or_else(|| Failure::new("the consumer of a credential is not there").into())
 }

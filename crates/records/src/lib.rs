@@ -13,11 +13,12 @@
 mod weight;
 
 use std::collections::HashMap;
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use foldhash::fast::RandomState as IdHasher;
 use futures_util::FutureExt as _;
 use futures_util::future::Shared;
 use moka::sync::Cache;
@@ -54,9 +55,11 @@ struct Inner {
     runtime: Handle,
     clock: Arc<dyn Clock>,
     memory: u64,
-    by_id: Cache<(Name, Uuid), Entry>,
+    /// Perf: ids come from the store, not from clients, so a fast hash will do; the values of `by_unique` are what
+    /// clients guess, and keep the hash that withstands floods.
+    by_id: Cache<(Name, Uuid), Entry, IdHasher>,
     by_unique: Cache<UniqueKey, Option<Uuid>>,
-    by_parent: Cache<ParentKey, Arc<[Uuid]>>,
+    by_parent: Cache<ParentKey, Arc<[Uuid]>, IdHasher>,
     epochs: Mutex<HashMap<String, Arc<AtomicU64>>>,
     records_asked: Flights<(Name, Uuid), Found>,
     values_asked: Flights<UniqueKey, Found>,
@@ -442,12 +445,14 @@ impl Inner {
 }
 
 /// A cache of so many bytes.
-fn bounded<K, V>(bytes: u64, weigh: fn(&K, &V) -> u32) -> Cache<K, V>
+fn bounded<K, V, S>(bytes: u64, weigh: fn(&K, &V) -> u32) -> Cache<K, V, S>
 where
     K: Eq + Hash + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
+    S: BuildHasher + Clone + Default + Send + Sync + 'static,
 {
-    Cache::builder().max_capacity(bytes).weigher(weigh).build()
+    let cache = Cache::builder().max_capacity(bytes).weigher(weigh);
+    cache.build_with_hasher(S::default())
 }
 
 fn id_of(record: &Record) -> Option<Uuid> {

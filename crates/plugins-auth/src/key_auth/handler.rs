@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use plugin_api::{
-    BodyArguments, By, Configured, Exchange, Failure, Handler, Method, Needs, Phase, Services,
-    Step, arguments, without_argument,
+    BodyArguments, By, Configured, Exchange, Failure, Handler, Lookup, Method, Needs, Phase,
+    Services, Step, arguments, without_argument,
 };
+use schema::Record;
 use serde::Deserialize;
 
 use crate::identity::{self, Denied};
@@ -60,11 +61,38 @@ impl Handler for KeyAuth {
         {
             return Step::next();
         }
-        Step::later(async move {
-            let outcome = self.authenticate(exchange).await;
-            identity::conclude(exchange, &self.services, anonymous, outcome).await
-        })
+        match self.begin(exchange) {
+            Ok(Begun::Settled) => Step::next(),
+            Ok(Begun::Waiting(lookup)) => Step::later(async move {
+                let outcome = self.finish(exchange, lookup).await;
+                identity::conclude(exchange, &self.services, anonymous, outcome).await
+            }),
+            Err(denied) => {
+                let outcome = Err(denied);
+                Step::later(identity::conclude(
+                    exchange,
+                    &self.services,
+                    anonymous,
+                    outcome,
+                ))
+            }
+        }
     }
+}
+
+type Sought = Lookup<Option<Arc<Record>>>;
+
+/// How far a request got without waiting.
+enum Begun {
+    Settled,
+    Waiting(Waiting),
+}
+
+/// What has to be fetched first.
+enum Waiting {
+    Credential(Sought),
+    /// The consumer of this credential.
+    Consumer(Arc<Record>, Sought),
 }
 
 /// What was found under one name.
@@ -75,23 +103,68 @@ enum Found {
 }
 
 impl KeyAuth {
-    async fn authenticate(&self, exchange: &mut Exchange<'_>) -> Result<(), Denied> {
+    /// Authenticates with what the cache knows.
+    ///
+    /// Perf: a client that is known costs no future.
+    fn begin(&self, exchange: &mut Exchange<'_>) -> Result<Begun, Denied> {
         let key = self.take_key(exchange)?;
         let records = &self.services.records;
-        let by_key = By::Unique("key", &key);
-        let found = records.find("keyauth_credentials", by_key).get().await?;
-        let refused = || identity::unauthorized("Unauthorized", &self.challenge);
-        let record = found.ok_or_else(refused)?;
+        let found = match records.find("keyauth_credentials", By::Unique("key", &key)) {
+            Lookup::Known(found) => found,
+            fetch => return Ok(Begun::Waiting(Waiting::Credential(fetch))),
+        };
+        let record = self.valid(found)?;
+        match identity::look_up_owner(&self.services, &record)? {
+            Lookup::Known(consumer) => {
+                self.admit(exchange, record, consumer)?;
+                Ok(Begun::Settled)
+            }
+            fetch => Ok(Begun::Waiting(Waiting::Consumer(record, fetch))),
+        }
+    }
+
+    /// Authenticates once what was waited for is there.
+    async fn finish(&self, exchange: &mut Exchange<'_>, waiting: Waiting) -> Result<(), Denied> {
+        let (record, consumer) = match waiting {
+            Waiting::Credential(found) => {
+                let record = self.valid(found.get().await?)?;
+                let consumer = identity::look_up_owner(&self.services, &record)?;
+                (record, consumer)
+            }
+            Waiting::Consumer(record, consumer) => (record, consumer),
+        };
+        self.admit(exchange, record, consumer.get().await?)
+    }
+
+    /// The credential that was found, if it still counts.
+    fn valid(&self, found: Option<Arc<Record>>) -> Result<Arc<Record>, Denied> {
+        let record = found.ok_or_else(|| self.refused())?;
         // Compat: a key with less than a second left is as good as gone (pinned by plugins/auth "a key with a ttl
         // expires"). Stores count whole seconds, of which the last one has begun.
         let left = record.get("ttl").and_then(serde_json::Value::as_i64);
         if left.is_some_and(|left| left <= 1) {
-            return Err(refused());
+            return Err(self.refused());
         }
-        let consumer = identity::consumer_of(&self.services, &record).await?;
-        let credential = identity::credential(record, "id").ok_or_else(refused)?;
-        identity::identify(exchange, Some(consumer), Some(credential))?;
-        Ok(())
+        Ok(record)
+    }
+
+    fn admit(
+        &self,
+        exchange: &mut Exchange<'_>,
+        record: Arc<Record>,
+        consumer: Option<Arc<Record>>,
+    ) -> Result<(), Denied> {
+        let consumer = identity::owner(consumer)?;
+        let credential = identity::credential(record, "id").ok_or_else(|| self.refused())?;
+        Ok(identity::identify(
+            exchange,
+            Some(consumer),
+            Some(credential),
+        )?)
+    }
+
+    fn refused(&self) -> Denied {
+        identity::unauthorized("Unauthorized", &self.challenge)
     }
 
     /// The key of the request, taken out of it if it is not for the upstream.
