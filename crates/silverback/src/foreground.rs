@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use config::{Settings, Sources};
+use config::{Settings, Sources, StoreChoice};
 use node::{Node, Prefix, reload_request};
 use observe::logging::{self, Destination, Level};
 use stdx::SystemClock;
@@ -54,12 +54,13 @@ fn serve(options: &Run, output: &Output) -> anyhow::Result<ExitCode> {
         .context("cannot start the control runtime")?;
     let served = runtime.block_on(async {
         let mut signals = Signals::new()?;
+        let declarative = matches!(settings.store, StoreChoice::Declarative { .. });
         let node = Node::start(settings, log).await?;
         if options.background {
             output.say(READY);
             detach_output()?;
         } else {
-            output.say(introduction(&node, output));
+            output.say(introduction(&node, declarative, output));
         }
         signals.steer(node, sources(&options.place)).await;
         Ok(ExitCode::SUCCESS)
@@ -90,34 +91,47 @@ fn detach_output() -> anyhow::Result<()> {
 }
 
 /// What a user wants to know first.
-fn introduction(node: &Node, output: &Output) -> String {
+fn introduction(node: &Node, declarative: bool, output: &Output) -> String {
     let place = node.addresses();
-    let first = |urls: &[String], otherwise: &str| {
-        urls.first()
-            .cloned()
-            .unwrap_or_else(|| otherwise.to_owned())
-    };
-    let (admin, proxy) = (first(&place.admin, "ADMIN"), first(&place.proxy, "PROXY"));
-    let upstream = first(&place.status, "http://127.0.0.1:9000");
     format!(
         "Silverback {version} is ready.\n\n\
          \x20 proxy   {proxies}\n\
          \x20 Admin   {admins}\n\
          \x20 Status  {statuses}\n\
          \x20 store   {store}\n\n\
-         A first route, here to the node's own status page:\n\n\
-         \x20 curl {admin}/services -d name=first -d url={upstream}/status\n\
-         \x20 curl {admin}/services/first/routes -d paths=/first\n\n\
-         Then ask the proxy: curl {proxy}/first\n\
+         {next}\
          Stop with Ctrl-C, or `{program} stop -p {prefix}`.",
         version = env!("CARGO_PKG_VERSION"),
         proxies = listed(&place.proxy),
         admins = listed(&place.admin),
         statuses = listed(&place.status),
         store = node.store_reason(),
+        next = next_step(node, declarative).unwrap_or_default(),
         program = output.program(),
         prefix = node.prefix().path().display(),
     )
+}
+
+/// How a configuration is begun, or changed; nothing for a node that has no Admin API to do it with.
+fn next_step(node: &Node, declarative: bool) -> Option<String> {
+    let place = node.addresses();
+    let (admin, proxy) = (place.admin.first()?, place.proxy.first()?);
+    if declarative {
+        return Some(format!(
+            "Another configuration: curl {admin}/config -F config=@kong.yml\n"
+        ));
+    }
+    let status = place.status.first();
+    let (whose, upstream) = match status {
+        Some(status) => ("the node's own status page", format!("{status}/status")),
+        None => ("a server of yours", "http://127.0.0.1:9000".to_owned()),
+    };
+    Some(format!(
+        "A first route, here to {whose}:\n\n\
+         \x20 curl {admin}/services -d name=first -d url={upstream}\n\
+         \x20 curl {admin}/services/first/routes -d paths=/first\n\n\
+         Then ask the proxy: curl {proxy}/first\n"
+    ))
 }
 
 fn listed(urls: &[String]) -> String {
