@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use stdx::{Clock, SystemClock};
 
 /// How lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,14 +92,39 @@ fn open(path: &Path) -> io::Result<File> {
 }
 
 fn write(orders: &Receiver<Order>, path: PathBuf, mut file: File) {
+    let mut failures = Failures::default();
     while let Ok(order) = orders.recv() {
         let done = match order {
             Order::Lines(lines) => file.write_all(&lines),
             Order::Reopen => open(&path).map(|opened| file = opened),
         };
-        if let Err(error) = done {
-            tracing::warn!(path = %path.display(), %error, "cannot write the access log");
+        if let Err(error) = done
+            && let Some(times) = failures.add(SystemClock.monotonic())
+        {
+            tracing::warn!(path = %path.display(), %error, times, "cannot write the access log");
         }
+    }
+}
+
+/// Failures of the writer. A disk that is full fails every batch, which is no reason to fill the error log too.
+#[derive(Debug, Default)]
+struct Failures {
+    told: Option<Instant>,
+    untold: u64,
+}
+
+impl Failures {
+    const INTERVAL: Duration = Duration::from_secs(10);
+
+    /// Counts one. If they are to be told now: how many there were since they were told last.
+    fn add(&mut self, now: Instant) -> Option<u64> {
+        self.untold += 1;
+        let is_recent = |told| now.saturating_duration_since(told) < Self::INTERVAL;
+        if self.told.is_some_and(is_recent) {
+            return None;
+        }
+        self.told = Some(now);
+        Some(std::mem::take(&mut self.untold))
     }
 }
 
@@ -176,6 +204,17 @@ fn escape(to: &mut Vec<u8>, text: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn failures_are_told_once_an_interval_with_their_number() {
+        let begin = SystemClock.monotonic();
+        let mut failures = Failures::default();
+        assert_eq!(failures.add(begin), Some(1));
+        assert_eq!(failures.add(begin), None);
+        assert_eq!(failures.add(begin + Failures::INTERVAL / 2), None);
+        assert_eq!(failures.add(begin + Failures::INTERVAL), Some(3));
+        assert_eq!(failures.add(begin + Failures::INTERVAL), None);
+    }
 
     #[test]
     fn a_line_has_kongs_shape_and_cannot_be_forged() {
