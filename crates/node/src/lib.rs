@@ -19,6 +19,7 @@ pub mod offline;
 mod plugin_counters;
 mod plugin_endpoints;
 mod plugin_table;
+mod plugin_writer;
 pub mod postgres;
 mod prefix;
 mod publisher;

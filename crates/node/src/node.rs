@@ -26,7 +26,7 @@ use crate::prefix::{Claim, Prefix};
 use crate::publisher::Publisher;
 use crate::references::EnvironmentReferences;
 use crate::sides::{AdminParts, Side, Sides, urls};
-use crate::stores::{DeclaredEntities, OpenStore};
+use crate::stores::{DeclaredEntities, OpenStore, repository_over};
 use crate::workers::Workers;
 use crate::{Error, convert, following, info, limits, metrics, publisher};
 
@@ -119,6 +119,7 @@ impl Node {
         let cluster =
             following::follow(&settings, &open, publisher, plugins.words.clone(), &clock).await?;
         plugins.open_counters(open.store());
+        plugins.open_writer(repository_over(open.store(), &settings, clock.clone()));
         let catalog = DeclaredEntities::of(&settings).catalog();
         plugins.open_records(&cluster, catalog, settings.cache_warmup.clone());
         process.set_cluster(cluster.clone());

@@ -24,13 +24,7 @@ struct Open {
 impl StoreCounters {
     /// Lets plugins count in a store. It is opened once; a second time changes nothing.
     pub fn open(&self, store: Arc<dyn Store>) {
-        let probed = store.clone();
-        let probe: Probe = Box::new(move || {
-            let probed = probed.clone();
-            Box::pin(async move { probed.ping().await.map_err(|error| error.to_string()) })
-        });
-        let name = "the database with the counters".to_owned();
-        let guard = Guard::new(name, Handle::current(), probe);
+        let guard = guard("the database with the counters", &store);
         let _ = self.0.set(Open { store, guard });
     }
 
@@ -53,6 +47,16 @@ impl StoreCounters {
         });
         Box::pin(async move { asked.await.and_then(|answer| answer).map_err(Unavailable) })
     }
+}
+
+/// Stands before a store that plugins ask.
+pub fn guard(name: &str, store: &Arc<dyn Store>) -> Guard {
+    let probed = store.clone();
+    let probe: Probe = Box::new(move || {
+        let probed = probed.clone();
+        Box::pin(async move { probed.ping().await.map_err(|error| error.to_string()) })
+    });
+    Guard::new(name.to_owned(), Handle::current(), probe)
 }
 
 fn no_counters() -> Error {

@@ -14,11 +14,12 @@ use schema::Record;
 use services::{Connections, LocalMachine, RedisServers, SystemRandom, Tasks};
 use snapshot::PluginTable;
 use stdx::Clock;
-use store::{Catalog, Store};
+use store::{Catalog, Repository, Store};
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use crate::plugin_counters::StoreCounters;
+use crate::plugin_writer::StoreWriter;
 use crate::words::PluginWords;
 
 /// What plugins get from the node, and what the node does with it besides.
@@ -27,6 +28,7 @@ pub struct Plugins {
     pub tasks: Tasks,
     records: Arc<LateRecords>,
     counters: Arc<StoreCounters>,
+    writer: Arc<StoreWriter>,
     /// To and from the other nodes.
     pub words: Arc<Words>,
 }
@@ -49,6 +51,7 @@ impl Plugins {
         let machine = LocalMachine::on(runtime.clone());
         let network = Connections::on(runtime, resolver, trust);
         let counters = Arc::new(StoreCounters::default());
+        let writer = Arc::new(StoreWriter::new(records.clone()));
         Self {
             services: Services {
                 node: Arc::new(NodeFacts {
@@ -60,6 +63,7 @@ impl Plugins {
                 }),
                 clock,
                 records: records.clone(),
+                writer: writer.clone(),
                 background: Arc::new(tasks.clone()),
                 network: Arc::new(network.clone()),
                 random: Arc::new(SystemRandom),
@@ -73,6 +77,7 @@ impl Plugins {
             tasks,
             records,
             counters,
+            writer,
             words,
         }
     }
@@ -106,6 +111,11 @@ impl Plugins {
     /// Lets plugins count in a store.
     pub fn open_counters(&self, store: Arc<dyn Store>) {
         self.counters.open(store);
+    }
+
+    /// Lets plugins write through a repository.
+    pub fn open_writer(&self, repository: Repository) {
+        self.writer.open(repository);
     }
 
     /// Who has to hear of changes.

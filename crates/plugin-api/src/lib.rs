@@ -27,6 +27,7 @@ mod summary;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod untrusted_lua;
+mod writer;
 
 use std::sync::Arc;
 
@@ -61,6 +62,7 @@ pub use services::{
 pub use shared::Shared;
 pub use summary::{Latencies, Source, Summary, Try, TryFailure};
 pub use untrusted_lua::{LuaMode, UntrustedLua};
+pub use writer::{WriteError, Writer};
 
 /// One record of the entity `plugins`, as a handler is made of it.
 #[derive(Debug, Clone, Copy)]

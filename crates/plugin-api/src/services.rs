@@ -11,7 +11,7 @@ use schema::Record;
 use stdx::Clock;
 use uuid::Uuid;
 
-use crate::{Cluster, Counters, Machine, Metrics, RedisServers, Shared, UntrustedLua};
+use crate::{Cluster, Counters, Machine, Metrics, RedisServers, Shared, UntrustedLua, Writer};
 
 /// A future that any thread may run.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -22,6 +22,7 @@ pub struct Services {
     pub node: Arc<NodeFacts>,
     pub clock: Arc<dyn Clock>,
     pub records: Arc<dyn Records>,
+    pub writer: Arc<dyn Writer>,
     pub background: Arc<dyn Background>,
     pub network: Arc<dyn Network>,
     pub random: Arc<dyn Random>,

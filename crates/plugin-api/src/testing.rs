@@ -1,5 +1,7 @@
 //! Exchanges without sockets, for tests of plugins.
 
+mod written;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -12,12 +14,13 @@ use schema::Record;
 use stdx::counting::{Subject, Taken, Window};
 use uuid::Uuid;
 
+pub use written::FakeRecords;
+
 use crate::{
-    Background, BoxFuture, By, ClientConnection, Cluster, Configured, Connection, Counters,
-    Destination, Entity, Exchange, Failure, Handler, Hearer, HttpRequest, HttpResponse, Lookup,
-    Machine, Matched, Metrics, Network, NetworkError, NodeFacts, Random, Records, Redis,
-    RedisError, RedisServers, RedisSettings, RedisValue, Services, Shared, TlsOptions, Unavailable,
-    Work,
+    Background, BoxFuture, ClientConnection, Cluster, Configured, Connection, Counters,
+    Destination, Entity, Exchange, Failure, Handler, Hearer, HttpRequest, HttpResponse, Machine,
+    Matched, Metrics, Network, NetworkError, NodeFacts, Random, Redis, RedisError, RedisServers,
+    RedisSettings, RedisValue, Services, Shared, TlsOptions, Unavailable, Work,
 };
 
 /// A request that a test makes, and what became of it.
@@ -100,75 +103,10 @@ pub fn connection() -> ClientConnection<'static> {
     }
 }
 
-/// Records that a test wrote down, in place of a store.
-#[derive(Default)]
-pub struct FakeRecords {
-    records: Vec<(&'static str, Arc<Record>)>,
-    /// Whether the store is out of reach.
-    pub away: bool,
-}
-
-impl FakeRecords {
-    /// The same with one record more.
-    #[must_use]
-    pub fn with(mut self, entity: &'static str, record: serde_json::Value) -> Self {
-        let record = record.as_object().cloned().unwrap_or_default();
-        self.records.push((entity, Arc::new(record)));
-        self
-    }
-
-    fn answer<T: Send + 'static>(&self, known: T) -> Lookup<T> {
-        if self.away {
-            let error = Unavailable("a test took the store away".to_owned());
-            return Lookup::Fetch(Box::pin(std::future::ready(Err(error))));
-        }
-        Lookup::Known(known)
-    }
-}
-
-impl Records for FakeRecords {
-    fn find(&self, entity: &'static str, by: By<'_>) -> Lookup<Option<Arc<Record>>> {
-        let id;
-        let (field, value) = match by {
-            By::Id(wanted) => {
-                id = wanted.to_string();
-                ("id", id.as_str())
-            }
-            By::Unique(field, value) => (field, value),
-        };
-        let holds =
-            |record: &Record| record.get(field).and_then(|held| held.as_str()) == Some(value);
-        let found = self
-            .records
-            .iter()
-            .find(|(of, record)| *of == entity && holds(record));
-        self.answer(found.map(|(_, record)| record.clone()))
-    }
-
-    fn children(
-        &self,
-        entity: &'static str,
-        foreign: &'static str,
-        id: Uuid,
-    ) -> Lookup<Arc<[Arc<Record>]>> {
-        let id = id.to_string();
-        let parent = |record: &Record| {
-            let parent = record
-                .get(foreign)
-                .and_then(|parent| parent.get("id")?.as_str());
-            parent == Some(id.as_str())
-        };
-        let children = self
-            .records
-            .iter()
-            .filter(|(of, record)| *of == entity && parent(record));
-        self.answer(children.map(|(_, record)| record.clone()).collect())
-    }
-}
-
 /// Services over written records; nothing else can be reached, and time stands still.
 pub fn services(records: FakeRecords) -> Services {
     let clock = stdx::ManualClock::at(std::time::SystemTime::UNIX_EPOCH);
+    let records = Arc::new(records);
     Services {
         node: Arc::new(NodeFacts {
             id: Uuid::from_u128(7),
@@ -178,7 +116,8 @@ pub fn services(records: FakeRecords) -> Services {
             lua: crate::UntrustedLua::default(),
         }),
         clock: Arc::new(clock),
-        records: Arc::new(records),
+        writer: records.clone(),
+        records,
         background: Arc::new(Nowhere),
         network: Arc::new(Nowhere),
         random: Arc::new(Counting::default()),
