@@ -149,7 +149,8 @@ impl Index {
         canonical: bool,
         value: &[u8],
     ) -> Result<Line, Error> {
-        if !canonical && (!is_token(name) || name.len() > u16::MAX as usize) {
+        // A known name is a token.
+        if known == Known::Other && (!is_token(name) || name.len() > u16::MAX as usize) {
             return Err(Error::InvalidName);
         }
         if !is_value(value) || value.len() > MAX_EDITS {

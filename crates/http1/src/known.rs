@@ -1,4 +1,4 @@
-//! The header names that the proxy asks for on every request, as numbers.
+//! The header names that the proxy and its plugins ask for on many requests, as numbers.
 
 use crate::token::same_name;
 
@@ -82,6 +82,9 @@ known! {
     Origin "Origin" b"origin",
     Proxy "Proxy" b"proxy",
     ProxyConnection "Proxy-Connection" b"proxy-connection",
+    RateLimitLimit "RateLimit-Limit" b"ratelimit-limit",
+    RateLimitRemaining "RateLimit-Remaining" b"ratelimit-remaining",
+    RateLimitReset "RateLimit-Reset" b"ratelimit-reset",
     Referer "Referer" b"referer",
     Server "Server" b"server",
     SetCookie "Set-Cookie" b"set-cookie",
@@ -92,6 +95,11 @@ known! {
     UserAgent "User-Agent" b"user-agent",
     Vary "Vary" b"vary",
     Via "Via" b"via",
+    XAnonymousConsumer "X-Anonymous-Consumer" b"x-anonymous-consumer",
+    XConsumerCustomId "X-Consumer-Custom-ID" b"x-consumer-custom-id",
+    XConsumerId "X-Consumer-ID" b"x-consumer-id",
+    XConsumerUsername "X-Consumer-Username" b"x-consumer-username",
+    XCredentialIdentifier "X-Credential-Identifier" b"x-credential-identifier",
     XForwardedFor "X-Forwarded-For" b"x-forwarded-for",
     XForwardedHost "X-Forwarded-Host" b"x-forwarded-host",
     XForwardedPath "X-Forwarded-Path" b"x-forwarded-path",
@@ -141,10 +149,15 @@ impl Known {
             (13, b'a') => Known::Authorization,
             (13, b'c') => Known::CacheControl,
             (13, b'l') => Known::LastModified,
+            (13, b'x') => Known::XConsumerId,
             (14, b'c') => Known::ContentLength,
             (15, b'a') => match name[7] | 0x20 {
                 b'e' => Known::AcceptEncoding,
                 _ => Known::AcceptLanguage,
+            },
+            (15, b'r') => match name[10] | 0x20 {
+                b'l' => Known::RateLimitLimit,
+                _ => Known::RateLimitReset,
             },
             (15, b'x') => Known::XForwardedFor,
             (16, b'c') => Known::ContentEncoding,
@@ -160,9 +173,16 @@ impl Known {
                 _ => Known::XKongRequestId,
             },
             (18, b'x') => Known::XForwardedPrefix,
-            (20, b'x') => Known::XKongProxyLatency,
+            (19, b'r') => Known::RateLimitRemaining,
+            (19, b'x') => Known::XConsumerUsername,
+            (20, b'x') => match name[2] | 0x20 {
+                b'a' => Known::XAnonymousConsumer,
+                b'c' => Known::XConsumerCustomId,
+                _ => Known::XKongProxyLatency,
+            },
             (22, b'x') => Known::XKongUpstreamStatus,
             (23, b'x') => match name[7] | 0x20 {
+                b'n' => Known::XCredentialIdentifier,
                 b'r' => Known::XKongResponseLatency,
                 _ => Known::XKongUpstreamLatency,
             },

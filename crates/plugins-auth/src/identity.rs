@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use plugin_api::{
-    By, Consumer, Credential, Exchange, Failure, Flow, Lookup, Outcome, Reply, Services,
+    By, Consumer, Credential, Exchange, Failure, Flow, Known, Lookup, Outcome, Reply, Services,
     Unavailable,
 };
 use schema::Record;
@@ -156,15 +156,18 @@ pub(crate) fn identify(
         .as_ref()
         .and_then(|credential| credential.identifier.as_deref());
     for (name, value) in [
-        ("X-Consumer-ID", id.as_deref()),
+        (Known::XConsumerId, id.as_deref()),
         (
-            "X-Consumer-Custom-ID",
+            Known::XConsumerCustomId,
             field(|consumer| &consumer.custom_id),
         ),
-        ("X-Consumer-Username", field(|consumer| &consumer.username)),
-        ("X-Credential-Identifier", identifier),
         (
-            "X-Anonymous-Consumer",
+            Known::XConsumerUsername,
+            field(|consumer| &consumer.username),
+        ),
+        (Known::XCredentialIdentifier, identifier),
+        (
+            Known::XAnonymousConsumer,
             credential.is_none().then_some("true"),
         ),
     ] {

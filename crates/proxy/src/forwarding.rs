@@ -117,22 +117,27 @@ pub(crate) fn is_tunnelled(protocol: &[u8]) -> bool {
 
 /// Removes what only the gateway may say about who the client is. A dash and an underscore are the same to many upstreams.
 fn strip_identity(headers: &mut Headers) {
-    const NAMES: [&[u8]; 8] = [
-        b"x-consumer-id",
-        b"x-consumer-custom-id",
-        b"x-consumer-username",
-        b"x-credential-identifier",
+    const KNOWN: [Known; 5] = [
+        Known::XAnonymousConsumer,
+        Known::XConsumerCustomId,
+        Known::XConsumerId,
+        Known::XConsumerUsername,
+        Known::XCredentialIdentifier,
+    ];
+    const OTHERS: [&[u8]; 3] = [
         b"x-credential-username",
-        b"x-anonymous-consumer",
         b"x-authenticated-scope",
         b"x-authenticated-userid",
     ];
+    for known in KNOWN {
+        headers.remove(known);
+    }
     let same = |name: &[u8], wanted: &[u8]| {
         name.len() == wanted.len()
             && name
                 .iter()
                 .zip(wanted)
-                .all(|(a, b)| a.to_ascii_lowercase() == *b || (*a == b'_' && *b == b'-'))
+                .all(|(a, b)| a.eq_ignore_ascii_case(b) || (*a == b'_' && *b == b'-'))
     };
     // Perf: nearly all requests have none of them, and nothing is allocated then.
     let mut found: Vec<Vec<u8>> = Vec::new();
@@ -142,7 +147,11 @@ fn strip_identity(headers: &mut Headers) {
                 .name
                 .first()
                 .is_some_and(|first| *first | 0x20 == b'x');
-        if begins_with_x && NAMES.iter().any(|wanted| same(field.name, wanted)) {
+        let mut names = KNOWN
+            .iter()
+            .map(|known| known.name().as_bytes())
+            .chain(OTHERS);
+        if begins_with_x && names.any(|wanted| same(field.name, wanted)) {
             found.push(field.name.to_vec());
         }
     }
