@@ -45,6 +45,8 @@ pub struct Settings {
     /// Whether peers on unix sockets are trusted (`unix:` in `trusted_ips`).
     pub trust_unix: bool,
     pub real_ip: RealIp,
+    /// The origins whose pages may call the Admin API; all if there are none.
+    pub admin_origins: Vec<String>,
     pub error_default_type: String,
     pub error_templates: ErrorTemplates,
     pub allow_debug_header: bool,
@@ -343,6 +345,7 @@ impl Settings {
                     .to_ascii_lowercase(),
                 recursive: text(&values, "nginx_proxy_real_ip_recursive") == Some("on"),
             },
+            admin_origins: read.origins("admin_gui_url"),
             error_default_type: text(&values, "error_default_type")
                 .unwrap_or("text/plain")
                 .to_owned(),

@@ -43,6 +43,11 @@ impl AdminParts<'_> {
             latency_header: settings.headers.admin_latency,
             max_body_size: settings.limits.admin_body,
             body_timeout: settings.limits.body_timeout,
+            allowed_origins: settings
+                .admin_origins
+                .iter()
+                .filter_map(|origin| origin.parse().ok())
+                .collect(),
             apply_timeout: settings.admin_apply_timeout,
             ..admin::Options::default()
         };

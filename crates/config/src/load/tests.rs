@@ -105,6 +105,22 @@ fn all_mistakes_are_reported_at_once() {
 }
 
 #[test]
+fn pages_of_the_manager_are_named_by_their_origins() {
+    let loaded = load_with(&[(
+        "admin_gui_url",
+        "https://gui.test:8445/manager, http://127.0.0.1:8002",
+    )]);
+    assert_eq!(
+        loaded.settings.admin_origins,
+        ["https://gui.test:8445", "http://127.0.0.1:8002"]
+    );
+    assert!(loaded.warnings.is_empty());
+    for url in ["gui.test", "ftp://gui.test", "https:///manager"] {
+        assert!(problems(&[("admin_gui_url", url)])[0].contains(url));
+    }
+}
+
+#[test]
 fn unknown_names_share_one_warning_and_useless_ones_another() {
     let loaded = load_with(&[
         ("no_such", "1"),

@@ -184,6 +184,25 @@ impl Reader<'_> {
         blocks
     }
 
+    /// The origins of URLs: their schemes and authorities.
+    pub(super) fn origins(&mut self, name: &str) -> Vec<String> {
+        let mut origins = Vec::new();
+        for url in list(self.values, name) {
+            let (scheme, rest) = url.split_once("://").unwrap_or_default();
+            let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+            let plain = url.bytes().all(|byte| byte.is_ascii_graphic());
+            if plain && matches!(scheme, "http" | "https") && !authority.is_empty() {
+                origins.push(format!("{scheme}://{authority}"));
+            } else {
+                self.refuse(
+                    name,
+                    format!("{name} must be URLs that begin with http:// or https://, got '{url}'"),
+                );
+            }
+        }
+        origins
+    }
+
     pub(super) fn template(&mut self, name: &str) -> Option<String> {
         let path = text(self.values, name)?;
         match std::fs::read_to_string(path) {

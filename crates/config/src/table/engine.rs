@@ -112,7 +112,7 @@ pub(super) const WASM: Group = Group {
 pub(super) const MANAGER: Group = Group {
     title: "Kong Manager",
     settings: &[
-        D::new("admin_gui_url", List, "", "Where users find Kong Manager. The Admin API allows these origins to call it from a browser.").nothing(NO_MANAGER),
+        D::new("admin_gui_url", List, "", "Where users find Kong Manager: browsers may call the Admin API from pages of these origins only.").unset_means("from all pages"),
         D::new("admin_gui_path", Text, "/", "The path that it is served at.").nothing(NO_MANAGER),
         D::new("admin_gui_api_url", Text, "", "Where it finds the Admin API.").nothing(NO_MANAGER),
         D::new("admin_gui_ssl_cert", List, "", "Its certificates.").nothing(NO_MANAGER),
