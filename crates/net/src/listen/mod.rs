@@ -205,11 +205,14 @@ impl Bound {
             socket.apply(spec)?;
         }
         while sockets.len() < wanted {
-            let mut at = spec.clone();
-            if let Some(first) = sockets.first() {
-                at.address = first.local_address(&spec.address)?;
-            }
-            sockets.push(Arc::new(BoundSocket::open(&at)?));
+            let opened = match sockets.first() {
+                Some(first) => BoundSocket::open(&ListenSpec {
+                    address: first.local_address(&spec.address)?,
+                    ..spec.clone()
+                })?,
+                None => Self::open_first(spec)?,
+            };
+            sockets.push(Arc::new(opened));
         }
         let local = match sockets.first() {
             Some(first) => first.local_address(&spec.address)?,
@@ -220,6 +223,19 @@ impl Bound {
             local,
             sockets,
         })
+    }
+
+    /// Opens the first socket. With `reuseport` nothing keeps two nodes from the same address, and connections would go
+    /// to either.
+    fn open_first(spec: &ListenSpec) -> std::io::Result<BoundSocket> {
+        let (socket, is_shared) = BoundSocket::open_first(spec)?;
+        if is_shared {
+            tracing::warn!(
+                address = %spec.address,
+                "another process listens at this address too, and gets a part of the connections (reuseport)"
+            );
+        }
+        Ok(socket)
     }
 
     /// Whether each worker has sockets of its own. Sockets left over from a specification or a number of workers that

@@ -43,12 +43,27 @@ impl BoundSocket {
     /// Binds and listens.
     pub(super) fn open(spec: &ListenSpec) -> io::Result<Self> {
         match &spec.address {
-            ListenAddress::Tcp(address) => Self::open_tcp(*address, spec),
+            ListenAddress::Tcp(address) => Self::open_tcp(*address, spec, spec.reuseport),
             ListenAddress::Unix(path) => Self::open_unix(path, spec),
         }
     }
 
-    fn open_tcp(address: net::SocketAddr, spec: &ListenSpec) -> io::Result<Self> {
+    /// Binds and listens at an address that more sockets of this process are to join; tells as well whether another
+    /// process has it already.
+    pub(super) fn open_first(spec: &ListenSpec) -> io::Result<(Self, bool)> {
+        if let ListenAddress::Tcp(address) = &spec.address {
+            match Self::open_tcp(*address, spec, false) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                    return Ok((Self::open(spec)?, true));
+                }
+                opened => return Ok((opened?, false)),
+            }
+        }
+        Ok((Self::open(spec)?, false))
+    }
+
+    /// `joins` says that other sockets may have the address already.
+    fn open_tcp(address: net::SocketAddr, spec: &ListenSpec, joins: bool) -> io::Result<Self> {
         let socket = Socket::new(
             Domain::for_address(address),
             Type::STREAM,
@@ -56,7 +71,7 @@ impl BoundSocket {
         )?;
         socket.set_nonblocking(true)?;
         socket.set_reuse_address(true)?;
-        socket.set_reuse_port(spec.reuseport)?;
+        socket.set_reuse_port(joins)?;
         if address.is_ipv6() {
             socket.set_only_v6(spec.ipv6only.unwrap_or(true))?;
         }

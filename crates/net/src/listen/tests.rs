@@ -49,6 +49,27 @@ async fn reuseport_gives_each_worker_its_own_socket_on_one_port() {
 }
 
 #[tokio::test]
+async fn the_first_socket_notices_that_others_have_its_address() {
+    let spec = ListenSpec {
+        reuseport: true,
+        ..tcp("127.0.0.1:0")
+    };
+    let (first, is_shared) = BoundSocket::open_first(&spec).unwrap();
+    assert!(!is_shared);
+    let taken = ListenSpec {
+        address: first.local_address(&spec.address).unwrap(),
+        ..spec
+    };
+    let (_second, is_shared) = BoundSocket::open_first(&taken).unwrap();
+    assert!(is_shared);
+    let alone = ListenSpec {
+        reuseport: false,
+        ..taken
+    };
+    assert!(BoundSocket::open_first(&alone).is_err());
+}
+
+#[tokio::test]
 async fn a_socket_that_is_closed_leaves_nobody_in_its_queue() {
     let set = ListenerSet::bind(&[tcp("127.0.0.1:0")], 1, None).unwrap();
     let (address, listener) = (port_of(&set), listener_of(&set, 0));
