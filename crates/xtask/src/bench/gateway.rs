@@ -29,7 +29,7 @@ impl Upstream {
         let [port] = free_ports()?;
         let small = "x".repeat(1024);
         let server = format!(
-            "server {{ listen 127.0.0.1:{port} backlog=4096; root {}; client_max_body_size 1m;
+            "server {{ listen 127.0.0.1:{port} backlog=4096; root {}; client_max_body_size 64m;
              location = /64k {{ }}
              location / {{ return 200 \"{small}\"; }} }}",
             folder.display(),
@@ -49,6 +49,8 @@ pub struct Gateway {
     pub https: u16,
     /// The Admin API, if it is on.
     pub admin: Option<u16>,
+    /// The Status API, if it has one.
+    pub status: Option<u16>,
     /// From the start of the process until it served.
     pub startup: Duration,
 }
@@ -77,6 +79,7 @@ pub fn nginx(folder: &Path, upstream: &Upstream, counts: Option<&Path>) -> anyho
         http,
         https,
         admin: None,
+        status: None,
         startup,
     })
 }
@@ -166,6 +169,7 @@ pub fn silverback(
         http,
         https,
         admin: with_admin.then_some(admin),
+        status: Some(status),
         startup,
     })
 }

@@ -140,7 +140,8 @@ pub fn exercise(program: &Path) -> anyhow::Result<()> {
     let upstream = Upstream::start(folder.path())?;
     let mut report = Report::new();
     cases::measure(&plan, &upstream, folder.path(), &mut report)?;
-    plugins::measure(&plan, &upstream, folder.path(), &mut report)
+    plugins::run_cases(&plan, &upstream, folder.path(), &mut report)?;
+    Ok(())
 }
 
 type Group = (

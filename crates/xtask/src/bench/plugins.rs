@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::{Context, ensure};
 use fleet::Redis;
 use serde_json::{Value, json};
 
 use crate::bench::Plan;
+use crate::bench::clients;
 use crate::bench::gateway::{Configuration, Gateway, Upstream, silverback};
 use crate::bench::load;
 use crate::bench::report::{Report, median};
@@ -122,13 +124,23 @@ const CASES: &[Case] = &[
     },
 ];
 
-/// Measures every case in turns with the plain route. One that is not answered is reported and left out.
+/// Measures every case, and fails if what was logged did not arrive.
 pub fn measure(
     plan: &Plan,
     upstream: &Upstream,
     folder: &Path,
     report: &mut Report,
 ) -> anyhow::Result<()> {
+    check_entries(&run_cases(plan, upstream, folder, report)?)
+}
+
+/// Measures every case in turns with the plain route. One that is not answered is reported and left out.
+pub fn run_cases(
+    plan: &Plan,
+    upstream: &Upstream,
+    folder: &Path,
+    report: &mut Report,
+) -> anyhow::Result<Gateway> {
     let redis = Redis::start()?;
     let around = Around {
         upstream: upstream.port,
@@ -171,6 +183,31 @@ pub fn measure(
             case.goal,
         );
     }
+    Ok(gateway)
+}
+
+/// Log entries that nobody took cost next to nothing, and a figure with them says nothing.
+fn check_entries(gateway: &Gateway) -> anyhow::Result<()> {
+    let port = gateway.status.context("a Status API")?;
+    let page = clients::get(port, "/metrics")?;
+    let total = |family: &str| -> f64 {
+        let values = page.lines().filter(|line| line.starts_with(family));
+        values
+            .filter_map(|line| line.rsplit(' ').next()?.trim().parse::<f64>().ok())
+            .sum()
+    };
+    let (sent, dropped) = (
+        total("silverback_log_entries_sent_total"),
+        total("silverback_log_entries_dropped_total"),
+    );
+    let failed = total("silverback_log_batches_failed_total");
+    say(&format!(
+        "== log entries: {sent} sent, {dropped} dropped, {failed} batches failed"
+    ));
+    ensure!(
+        sent > 0.0 && failed == 0.0,
+        "the collector did not take all batches, so the figure of http-log does not count"
+    );
     Ok(())
 }
 
