@@ -1,5 +1,10 @@
 //! session: Keeps clients logged in with a cookie.
 
+mod config;
+mod handler;
+mod keeping;
+mod seal;
+mod state;
 mod stored;
 
 use plugin_api::{BUNDLED_VERSION, Declaration, Phase, Phases, Plugin, fields};
@@ -19,7 +24,7 @@ pub const DECLARATION: Declaration = Declaration {
 };
 
 /// The row of the table.
-pub const PLUGIN: Plugin = Plugin::declared(&DECLARATION);
+pub const PLUGIN: Plugin = Plugin::new(&DECLARATION, handler::build);
 
 fn schema() -> Subschema {
     Subschema::new("session")
@@ -239,3 +244,6 @@ fn expand_cookie_samesite(value: &Value) -> Option<Record> {
     };
     Some(Record::from_iter([("cookie_same_site".to_owned(), site)]))
 }
+
+#[cfg(test)]
+mod tests;
