@@ -170,17 +170,20 @@ impl Drop for Claim {
 pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), Error> {
     let failed = |source| Error::file("write", path, source);
     let temporary = path.with_extension(format!("new-{}", std::process::id()));
+    let written = write_new(&temporary, text).and_then(|()| fs::rename(&temporary, path));
+    written.map_err(|source| {
+        // What is left of it helps nobody, least of all on a full disk.
+        let _ = fs::remove_file(&temporary);
+        failed(source)
+    })
+}
+
+fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
     let mut options = OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&temporary)
-        .map_err(failed)?;
-    file.write_all(text.as_bytes()).map_err(failed)?;
-    file.sync_all().map_err(failed)?;
-    fs::rename(&temporary, path).map_err(failed)
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
 }
 
 #[cfg(test)]
