@@ -306,8 +306,13 @@ impl Sessions {
     }
 }
 
+/// `Session-Idling-Timeout` of `idling-timeout`.
 fn header_name(name: &str) -> String {
-    format!("Session-{name}")
+    let words = name.split('-').map(|word| match word.split_at_checked(1) {
+        Some((first, rest)) => format!("-{}{rest}", first.to_ascii_uppercase()),
+        None => String::new(),
+    });
+    std::iter::once("Session".to_owned()).chain(words).collect()
 }
 
 fn add_cookie(exchange: &mut Exchange<'_>, cookie: String) {
