@@ -87,8 +87,8 @@ fn the_record_says_what_was_set_without_secrets() {
 fn a_file_that_cannot_be_replaced_leaves_nothing_beside_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("taken");
-    std::fs::create_dir_all(path.join("inside")).expect("a folder in the way");
+    fs::create_dir_all(path.join("inside")).expect("a folder in the way");
     assert!(write_private(&path, "text").is_err());
-    let left = std::fs::read_dir(folder.path()).expect("a folder").count();
+    let left = fs::read_dir(folder.path()).expect("a folder").count();
     assert_eq!(left, 1);
 }
