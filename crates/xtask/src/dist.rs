@@ -39,7 +39,6 @@ pub fn build() -> anyhow::Result<PathBuf> {
     let counting = compile(
         "build that counts",
         &host,
-        "release",
         &format!("-Cprofile-generate={}", folder.display()),
     )?;
     bench::exercise(&counting)?;
@@ -48,7 +47,6 @@ pub fn build() -> anyhow::Result<PathBuf> {
     let built = compile(
         "build by what was counted",
         &host,
-        "dist",
         &format!("-Cprofile-use={}", merged.display()),
     )?;
     let shipped = binary("dist", "silverback");
@@ -58,17 +56,20 @@ pub fn build() -> anyhow::Result<PathBuf> {
 }
 
 /// Compiles with flags of its own. With `--target` they are not for build scripts and macros.
-fn compile(title: &str, host: &str, profile: &str, flags: &str) -> anyhow::Result<PathBuf> {
+///
+/// Both builds have the same profile: counts are found by names that depend on how a crate is cut into codegen units.
+fn compile(title: &str, host: &str, flags: &str) -> anyhow::Result<PathBuf> {
+    const PROFILE: &str = "release";
     let folder = binary(WORK, "build");
     run_command(
         title,
         cargo()
             .args(["build", "--locked", "--quiet", "--package", "silverback"])
-            .args(["--profile", profile, "--target", host])
+            .args(["--profile", PROFILE, "--target", host])
             .env("CARGO_TARGET_DIR", &folder)
             .env("RUSTFLAGS", flags),
     )?;
-    Ok(folder.join(host).join(profile).join("silverback"))
+    Ok(folder.join(host).join(PROFILE).join("silverback"))
 }
 
 /// The triple of this machine.
