@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::config::Config;
 use super::seal::Seal;
 use super::state::{Entry, Session, Timeouts};
+use super::underway::{Known, Underway};
 use crate::cookies::cookie;
 
 const ENTITY: &str = "sessions";
@@ -42,6 +43,7 @@ pub(super) struct Keeping {
     attributes: String,
     in_database: bool,
     stale_ttl: i64,
+    underway: Arc<Underway>,
     services: Services,
 }
 
@@ -68,6 +70,7 @@ impl Keeping {
             attributes: config.attributes(),
             in_database: config.storage == "kong",
             stale_ttl: config.stale_ttl.ceil() as i64,
+            underway: services.shared.get(ENTITY, Underway::default),
             services: services.clone(),
         })
     }
@@ -122,6 +125,16 @@ impl Keeping {
     }
 
     async fn stored(&self, id: &str, now: i64) -> Option<Vec<Entry>> {
+        let data = match self.underway.find(id) {
+            Known::Data(data) => data,
+            Known::Ended => return None,
+            Known::Nothing => self.stored_data(id, now).await?,
+        };
+        let opened = self.seal.open(id, data.as_bytes())?;
+        serde_json::from_slice(&opened).ok()
+    }
+
+    async fn stored_data(&self, id: &str, now: i64) -> Option<String> {
         let row = match row(&self.services, id).await {
             Ok(row) => row?,
             Err(error) => {
@@ -133,9 +146,7 @@ impl Keeping {
         if expires.is_some_and(|expires| expires < now) {
             return None;
         }
-        let data = row.get("data")?.as_str()?;
-        let opened = self.seal.open(id, data.as_bytes())?;
-        serde_json::from_slice(&opened).ok()
+        Some(row.get("data")?.as_str()?.to_owned())
     }
 
     /// A new session.
@@ -170,15 +181,20 @@ impl Keeping {
         let ttl = ttl.map(|ttl| ttl.clamp(1, LONGEST_TTL));
         let row = Record::from_iter([
             ("session_id".to_owned(), json!(session.id)),
-            ("data".to_owned(), data.into()),
+            ("data".to_owned(), data.clone().into()),
             ("expires".to_owned(), json!(ttl.map(|ttl| now + ttl))),
             ("ttl".to_owned(), json!(ttl)),
         ]);
-        let (services, stale) = (self.services.clone(), self.stale_ttl);
+        let ticket = self.underway.begin(&session.id, &data);
+        let (underway, services) = (self.underway.clone(), self.services.clone());
+        let (id, stale) = (session.id.clone(), self.stale_ttl);
         let write = async move {
             services.writer.insert(ENTITY, row).await?;
+            if ticket.hand_over() {
+                delete(&services, &id).await?;
+            }
             if let Some(before) = before {
-                retire(&services, &before, stale, now).await?;
+                retire(&services, &underway, &before, stale, now).await?;
             }
             Ok(())
         };
@@ -232,7 +248,7 @@ impl Keeping {
         }
         for kind in self.kinds() {
             if let Some(session) = self.read(head, kind) {
-                retire(&self.services, &session.id, 0, 0).await?;
+                retire(&self.services, &self.underway, &session.id, 0, 0).await?;
             }
         }
         Ok(())
@@ -249,19 +265,23 @@ async fn row(services: &Services, id: &str) -> Result<Option<Arc<Record>>, Write
     found.map_err(|error| WriteError::Unavailable(error.0))
 }
 
-/// Lets a stored session live only as long as requests with it may be under way; 0 deletes it.
-async fn retire(services: &Services, id: &str, stale: i64, now: i64) -> Result<(), WriteError> {
-    let Some(row) = row(services, id).await? else {
-        return Ok(());
-    };
-    let row = row
-        .get("id")
-        .and_then(|id| id.as_str()?.parse::<Uuid>().ok());
-    let Some(row) = row else { return Ok(()) };
-    if stale <= 0 {
-        services.writer.delete(ENTITY, row).await?;
+/// Lets a session live only as long as requests with it may be under way; 0 ends it.
+async fn retire(
+    services: &Services,
+    underway: &Underway,
+    id: &str,
+    stale: i64,
+    now: i64,
+) -> Result<(), WriteError> {
+    if underway.end(id) {
         return Ok(());
     }
+    if stale <= 0 {
+        return delete(services, id).await;
+    }
+    let Some(row) = row_id(services, id).await? else {
+        return Ok(());
+    };
     let changes = Record::from_iter([
         ("expires".to_owned(), json!(now + stale)),
         ("ttl".to_owned(), json!(stale.min(LONGEST_TTL))),
@@ -270,4 +290,16 @@ async fn retire(services: &Services, id: &str, stale: i64, now: i64) -> Result<(
         Ok(_) | Err(WriteError::NotFound) => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+async fn delete(services: &Services, id: &str) -> Result<(), WriteError> {
+    if let Some(row) = row_id(services, id).await? {
+        services.writer.delete(ENTITY, row).await?;
+    }
+    Ok(())
+}
+
+async fn row_id(services: &Services, id: &str) -> Result<Option<Uuid>, WriteError> {
+    let row = row(services, id).await?;
+    Ok(row.and_then(|row| row.get("id")?.as_str()?.parse().ok()))
 }

@@ -6,6 +6,7 @@ mod keeping;
 mod seal;
 mod state;
 mod stored;
+mod underway;
 
 use plugin_api::{BUNDLED_VERSION, Declaration, Phase, Phases, Plugin, fields};
 use schema::{Field, Record, Shorthand, Subschema};

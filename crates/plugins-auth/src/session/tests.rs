@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 
 use plugin_api::testing::{FakeRecords, Sample, build, services};
@@ -18,6 +18,33 @@ struct Soon;
 impl Background for Soon {
     fn spawn(&self, future: BoxFuture<()>) {
         tokio::spawn(future);
+    }
+
+    fn sleep(&self, _: Duration) -> BoxFuture<()> {
+        Box::pin(std::future::pending())
+    }
+
+    fn stopping(&self) -> BoxFuture<()> {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// Keeps what plugins leave for later until it is asked to go on.
+#[derive(Default)]
+struct Later(Mutex<Vec<BoxFuture<()>>>);
+
+impl Later {
+    async fn go_on(&self) {
+        let waiting = std::mem::take(&mut *self.0.lock().unwrap());
+        for future in waiting {
+            future.await;
+        }
+    }
+}
+
+impl Background for Later {
+    fn spawn(&self, future: BoxFuture<()>) {
+        self.0.lock().unwrap().push(future);
     }
 
     fn sleep(&self, _: Duration) -> BoxFuture<()> {
@@ -340,4 +367,35 @@ async fn a_session_that_cannot_be_looked_up_leaves_the_request_to_other_plugins(
     let cookie = away.log_in(&config).await.cookie();
     let seen = away.get(&config, &cookie).await;
     assert_eq!((seen.user(), seen.status), (None, None));
+}
+
+#[tokio::test]
+async fn a_session_is_good_before_it_is_stored_and_a_logout_meanwhile_lasts() {
+    let mut gateway = gateway(FakeRecords::default().with("consumers", alice()));
+    let later = Arc::new(Later::default());
+    gateway.services.background = later.clone();
+    let config = config(json!({ "storage": "kong" }));
+    let kept = gateway.log_in(&config).await.cookie();
+    let ended = gateway.log_in(&config).await.cookie();
+    assert_eq!(gateway.get(&config, &ended).await.user(), Some("alice"));
+    let out = gateway
+        .send(&config, "POST", "/?session_logout", &ended, false)
+        .await;
+    assert_eq!(out.status, Some(200));
+    for _ in 0..2 {
+        assert_eq!(gateway.get(&config, &kept).await.user(), Some("alice"));
+        assert_eq!(gateway.get(&config, &ended).await.user(), None);
+        later.go_on().await;
+    }
+}
+
+#[tokio::test]
+async fn a_session_whose_write_is_given_up_is_lost() {
+    let mut gateway = gateway(FakeRecords::default().with("consumers", alice()));
+    let later = Arc::new(Later::default());
+    gateway.services.background = later.clone();
+    let config = config(json!({ "storage": "kong" }));
+    let cookie = gateway.log_in(&config).await.cookie();
+    later.0.lock().unwrap().clear();
+    assert_eq!(gateway.get(&config, &cookie).await.user(), None);
 }
