@@ -31,7 +31,7 @@ mod words;
 mod workers;
 
 pub use error::Error;
-pub use node::{Addresses, Node};
+pub use node::{Addresses, Node, check};
 pub use plugins::reference_markdown as plugins_markdown;
 pub use prefix::{Claim, Prefix};
 pub use stores::{DeclaredEntities, open_store, repository, stored_vault};

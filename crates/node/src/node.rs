@@ -76,11 +76,23 @@ impl Addresses {
     }
 }
 
+/// Refuses settings that no node can start with, whatever its machine and its database are like.
+///
+/// # Errors
+/// The first of what a start would fail with.
+pub fn check(settings: &Settings) -> Result<(), Error> {
+    plugins::Enabled::check(&settings.plugins)?;
+    if matches!(settings.store, StoreChoice::Cassandra) {
+        return Err(Error::NotBuilt("the store Cassandra"));
+    }
+    Ok(())
+}
+
 impl Node {
     /// Starts everything in the order in which it is needed, and returns when the node serves.
     pub async fn start(settings: Settings, log: logging::Handle) -> Result<Self, Error> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        plugins::Enabled::check(&settings.plugins)?;
+        check(&settings)?;
         limits::raise_open_files(settings.open_files)?;
         let prefix = Prefix::new(&settings.prefix);
         prefix.prepare()?;

@@ -19,6 +19,7 @@ pub fn check(options: &Check, output: &Output) -> anyhow::Result<ExitCode> {
         prefix: None,
     };
     let loaded = load(&place, output)?;
+    node::check(&loaded.settings)?;
     let file = loaded
         .file
         .as_deref()

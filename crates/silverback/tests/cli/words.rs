@@ -37,11 +37,22 @@ fn unknown_and_useless_settings_are_warned_about_once_each() {
 #[test]
 fn stores_that_are_not_built_are_refused_by_name() {
     let place = Place::new().with("DATABASE", "cassandra");
-    let complaint = place.fail(&["start"]);
-    assert!(
-        complaint.contains("Cassandra is not built yet"),
-        "{complaint}"
-    );
+    for command in ["check", "start"] {
+        let complaint = place.fail(&[command]);
+        assert!(
+            complaint.contains("Cassandra is not built yet"),
+            "{complaint}"
+        );
+    }
+}
+
+#[test]
+fn plugins_that_nobody_knows_are_refused_by_name() {
+    let place = Place::new().with("PLUGINS", "bundled,key-auht");
+    for command in ["check", "start"] {
+        let complaint = place.fail(&[command]);
+        assert!(complaint.contains("key-auht"), "{complaint}");
+    }
 }
 
 #[test]
