@@ -14,7 +14,7 @@ const LONGEST: usize = 600;
 /// Sources that may be longer, each with its reason; the list may only shrink.
 const LONG: &[(&str, &str)] = &[];
 
-/// Checks layering, licences, module headers, file lengths and the reasons of dependencies.
+/// Checks layering, licences, module headers, file lengths, the reasons of dependencies and the map of the code.
 pub fn run() -> anyhow::Result<()> {
     say("== tidy");
     layers::check()?;
@@ -25,6 +25,10 @@ pub fn run() -> anyhow::Result<()> {
         check_source(&path, &text, &mut wrong);
     }
     check_dependency_reasons(&fs::read_to_string(root().join("Cargo.toml"))?, &mut wrong);
+    check_code_map(
+        &fs::read_to_string(root().join("ARCHITECTURE.md"))?,
+        &mut wrong,
+    )?;
     if !wrong.is_empty() {
         bail!("tidy:\n  {}", wrong.join("\n  "));
     }
@@ -86,4 +90,26 @@ fn check_dependency_reasons(manifest: &str, wrong: &mut Vec<String>) {
             wrong.push(format!("Cargo.toml: say why: {line}"));
         }
     }
+}
+
+/// Every crate has its row in ARCHITECTURE.md; those of plugins share one.
+fn check_code_map(architecture: &str, wrong: &mut Vec<String>) -> anyhow::Result<()> {
+    let rows: Vec<&str> = architecture
+        .lines()
+        .filter_map(|line| line.strip_prefix('|')?.split('|').next())
+        .collect();
+    for entry in fs::read_dir(root().join("crates"))? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        let shown = if name.starts_with("plugins-") {
+            "`plugins-*`".to_owned()
+        } else {
+            format!("`{name}`")
+        };
+        if !rows.iter().any(|row| row.contains(&shown)) {
+            wrong.push(format!(
+                "ARCHITECTURE.md: the map of the code has no row for {name}"
+            ));
+        }
+    }
+    Ok(())
 }
