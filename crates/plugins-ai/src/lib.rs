@@ -7,4 +7,8 @@ pub mod ai_proxy;
 pub mod ai_request_transformer;
 pub mod ai_response_transformer;
 
+mod conversation;
 mod model;
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! ai-prompt-decorator: Puts messages before and after those of a conversation with a language model.
 
+mod handler;
+
 use plugin_api::{BUNDLED_VERSION, Declaration, Phase, Phases, Plugin, fields};
 use schema::{Check, Field, Subschema};
 
@@ -17,7 +19,7 @@ pub const DECLARATION: Declaration = Declaration {
 };
 
 /// The row of the table.
-pub const PLUGIN: Plugin = Plugin::declared(&DECLARATION);
+pub const PLUGIN: Plugin = Plugin::new(&DECLARATION, handler::build);
 
 fn schema() -> Subschema {
     Subschema::new("ai-prompt-decorator")
@@ -40,59 +42,15 @@ fn config() -> Field {
                     vec![
                         (
                             "prepend",
-                            Field::array(
+                            messages(
                                 "Messages that are put before those of the client, in this order.",
-                                Field::record(
-                                    "",
-                                    vec![
-                                        (
-                                            "role",
-                                            Field::string("Who speaks.")
-                                                .required()
-                                                .one_of(&["system", "assistant", "user"])
-                                                .default("system"),
-                                        ),
-                                        (
-                                            "content",
-                                            Field::string("What is said.")
-                                                .required()
-                                                .len_min(1)
-                                                .len_max(500),
-                                        ),
-                                    ],
-                                )
-                                .optional(),
-                            )
-                            .optional()
-                            .len_max(15),
+                            ),
                         ),
                         (
                             "append",
-                            Field::array(
+                            messages(
                                 "Messages that are put after those of the client, in this order.",
-                                Field::record(
-                                    "",
-                                    vec![
-                                        (
-                                            "role",
-                                            Field::string("Who speaks.")
-                                                .required()
-                                                .one_of(&["system", "assistant", "user"])
-                                                .default("system"),
-                                        ),
-                                        (
-                                            "content",
-                                            Field::string("What is said.")
-                                                .required()
-                                                .len_min(1)
-                                                .len_max(500),
-                                        ),
-                                    ],
-                                )
-                                .optional(),
-                            )
-                            .optional()
-                            .len_max(15),
+                            ),
                         ),
                     ],
                 )
@@ -115,3 +73,31 @@ fn config() -> Field {
     )
     .required()
 }
+
+fn messages(description: &'static str) -> Field {
+    let message = Field::record(
+        "",
+        vec![
+            (
+                "role",
+                Field::string("Who speaks.")
+                    .required()
+                    .one_of(&["system", "assistant", "user"])
+                    .default("system"),
+            ),
+            (
+                "content",
+                Field::string("What is said.")
+                    .required()
+                    .len_min(1)
+                    .len_max(500),
+            ),
+        ],
+    );
+    Field::array(description, message.optional())
+        .optional()
+        .len_max(15)
+}
+
+#[cfg(test)]
+mod tests;
