@@ -189,4 +189,4 @@ fn finish(
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

@@ -9,10 +9,13 @@ pub mod opentelemetry;
 pub mod prometheus;
 mod queue;
 mod severity;
+mod stats;
 pub mod statsd;
+mod stream;
 pub mod syslog;
 pub mod tcp_log;
 pub mod udp_log;
+mod workspace;
 pub mod zipkin;
 
 /// Every family of metrics that plugins of this crate show.

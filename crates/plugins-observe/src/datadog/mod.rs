@@ -1,5 +1,7 @@
 //! datadog: Sends metrics to a Datadog agent.
 
+mod handler;
+
 use plugin_api::{BUNDLED_VERSION, Declaration, Phase, Phases, Plugin, fields};
 use schema::{Check, Field, Subschema};
 use serde_json::{Value, json};
@@ -17,7 +19,7 @@ pub const DECLARATION: Declaration = Declaration {
 };
 
 /// The row of the table.
-pub const PLUGIN: Plugin = Plugin::declared(&DECLARATION);
+pub const PLUGIN: Plugin = Plugin::new(&DECLARATION, handler::build);
 
 fn schema() -> Subschema {
     Subschema::new("datadog")
@@ -160,3 +162,6 @@ fn metrics() -> Field {
     .required()
     .default(default_metrics())
 }
+
+#[cfg(test)]
+mod tests;

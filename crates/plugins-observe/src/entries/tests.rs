@@ -95,13 +95,13 @@ impl Machine for Outside {
     }
 }
 
-struct Bench {
+pub struct Bench {
     services: Services,
     outside: Arc<Outside>,
 }
 
 impl Bench {
-    fn new(records: FakeRecords) -> Self {
+    pub fn new(records: FakeRecords) -> Self {
         let outside = Arc::<Outside>::default();
         let mut services = services(records);
         services.background = Arc::<Tasks>::default();
@@ -110,11 +110,11 @@ impl Bench {
         Self { services, outside }
     }
 
-    fn handler(&self, make: Build, config: Value) -> Arc<dyn Handler> {
+    pub fn handler(&self, make: Build, config: Value) -> Arc<dyn Handler> {
         build(make, &config, &self.services).unwrap()
     }
 
-    async fn log(&self, handler: &dyn Handler, sample: &mut Sample, status: u16) {
+    pub async fn log(&self, handler: &dyn Handler, sample: &mut Sample, status: u16) {
         let uri = String::from_utf8(sample.target.clone()).unwrap();
         let summary = Summary {
             status,
@@ -132,7 +132,7 @@ impl Bench {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 
-    fn sent(&self) -> Vec<(String, String)> {
+    pub fn sent(&self) -> Vec<(String, String)> {
         std::mem::take(&mut *self.outside.sent.lock())
     }
 

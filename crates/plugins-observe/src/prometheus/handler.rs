@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::series::{Status, Subject};
 use super::state::{Configured, State};
+use crate::workspace;
 
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[expect(
@@ -24,9 +25,6 @@ struct Config {
     bandwidth_metrics: bool,
     upstream_health_metrics: bool,
 }
-
-/// Compat: there is one workspace, as in Kong without a licence.
-const WORKSPACE: &str = "default";
 
 struct Prometheus {
     config: Config,
@@ -87,7 +85,7 @@ impl Handler for Prometheus {
                     consumer.username.as_deref().unwrap_or_default(),
                 )
             }),
-            workspace: WORKSPACE,
+            workspace: workspace::NAME,
         });
         if config.bandwidth_metrics {
             counting.set.ingress.add(summary.request_size);
@@ -109,7 +107,9 @@ impl Handler for Prometheus {
             }
         }
         if config.ai_metrics {
-            self.state.models.count(&exchange.work.log_edits, WORKSPACE);
+            self.state
+                .models
+                .count(&exchange.work.log_edits, workspace::NAME);
         }
     }
 }

@@ -1,5 +1,9 @@
 //! statsd: Sends metrics to a StatsD server.
 
+mod handler;
+mod names;
+mod tags;
+
 use plugin_api::{BUNDLED_VERSION, Declaration, Phase, Phases, Plugin, fields};
 use schema::{Check, Field, Subschema};
 use serde_json::{Value, json};
@@ -17,7 +21,7 @@ pub const DECLARATION: Declaration = Declaration {
 };
 
 /// The row of the table.
-pub const PLUGIN: Plugin = Plugin::declared(&DECLARATION);
+pub const PLUGIN: Plugin = Plugin::new(&DECLARATION, handler::build);
 
 fn schema() -> Subschema {
     Subschema::new("statsd")
@@ -46,7 +50,7 @@ fn config() -> Field {
                 "allow_status_codes",
                 Field::array(
                     "The ranges of statuses that are measured, as `200-299`; all if \
-                     it is empty.",
+                     they are not given.",
                     Field::string("").matches("^[0-9]+-[0-9]+$"),
                 ),
             ),
@@ -221,3 +225,6 @@ fn metrics() -> Field {
     )
     .default(default_metrics())
 }
+
+#[cfg(test)]
+mod tests;

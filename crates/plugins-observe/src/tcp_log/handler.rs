@@ -1,20 +1,16 @@
-//! Sends entries as lines over one connection, which is opened anew when it has ended.
+//! Sends entries as lines over one connection.
 
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
-use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use parking_lot::Mutex;
 use plugin_api::{
-    Configured, Connection, Destination, Exchange, Failure, Handler, Needs, NetworkError, Services,
-    Summary, TlsOptions,
+    Configured, Destination, Exchange, Failure, Handler, Needs, Services, Summary, TlsOptions,
 };
 use serde::Deserialize;
 
 use crate::entries::{Entries, NEEDS};
 use crate::queue::{Collector, Limits, Queue, Sending, lines, millis};
+use crate::stream::Stream;
 
 #[derive(Debug, Deserialize)]
 struct Config {
@@ -31,20 +27,7 @@ struct TcpLog {
     queue: Arc<Queue>,
 }
 
-struct Server {
-    services: Services,
-    to: Destination,
-    tls: Option<TlsOptions>,
-    timeout: Duration,
-    keep_alive: Duration,
-    idle: Mutex<Option<Idle>>,
-}
-
-/// A connection that waits for the next lines.
-struct Idle {
-    connection: Box<dyn Connection>,
-    since: Instant,
-}
+struct Server(Stream);
 
 pub(super) fn build(
     record: &Configured<'_>,
@@ -73,65 +56,22 @@ impl Handler for TcpLog {
 
 impl Server {
     fn of(config: Config, services: &Services) -> Self {
-        Self {
-            services: services.clone(),
-            to: Destination {
-                host: config.host,
-                port: config.port,
-            },
-            // Compat: the certificate of the server is not checked.
-            tls: config.tls.then_some(TlsOptions {
-                server_name: config.tls_sni,
-                verify: false,
-            }),
-            timeout: millis(config.timeout),
-            keep_alive: millis(config.keepalive),
-            idle: Mutex::default(),
-        }
+        let to = Destination {
+            host: config.host,
+            port: config.port,
+        };
+        // Compat: the certificate of the server is not checked.
+        let tls = config.tls.then_some(TlsOptions {
+            server_name: config.tls_sni,
+            verify: false,
+        });
+        let (timeout, keep_alive) = (millis(config.timeout), millis(config.keepalive));
+        Self(Stream::to(services, to, tls, timeout, keep_alive))
     }
-
-    /// The connection that waits, if it is still one; else a new one.
-    async fn connection(&self) -> Result<Box<dyn Connection>, String> {
-        let idle = self.idle.lock().take();
-        if let Some(Idle {
-            mut connection,
-            since,
-        }) = idle
-        {
-            let now = self.services.clock.monotonic();
-            let is_fresh = now.saturating_duration_since(since) < self.keep_alive;
-            if is_fresh && is_open(&mut *connection).await {
-                return Ok(connection);
-            }
-        }
-        let network = &self.services.network;
-        let opened = network.connect(self.to.clone(), self.tls.clone(), self.timeout);
-        opened.await.map_err(|error| self.failed(&error))
-    }
-
-    fn failed(&self, error: &NetworkError) -> String {
-        format!("{}:{}: {error}", self.to.host, self.to.port)
-    }
-}
-
-/// Whether the other side has neither ended the connection nor said anything.
-async fn is_open(connection: &mut dyn Connection) -> bool {
-    let mut read = connection.read(1);
-    poll_fn(|cx| Poll::Ready(read.as_mut().poll(cx).is_pending())).await
 }
 
 impl Collector for Server {
     fn send<'a>(&'a self, batch: &'a [Bytes]) -> Sending<'a> {
-        Box::pin(async move {
-            let mut connection = self.connection().await?;
-            let text = lines(batch);
-            let written = connection.write(&text).await;
-            written.map_err(|error| self.failed(&error))?;
-            *self.idle.lock() = Some(Idle {
-                connection,
-                since: self.services.clock.monotonic(),
-            });
-            Ok(())
-        })
+        Box::pin(async move { self.0.write(&lines(batch)).await })
     }
 }
