@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http1::{RequestHead, ResponseHead};
+use http1::{Headers, RequestHead, ResponseHead};
 use router::Captures;
 use serde_json::Value;
 use uuid::Uuid;
@@ -115,6 +115,8 @@ pub struct Work {
     pub upstream: Upstream,
     /// Edits of the answer's head that were decided early; they are made before `header_filter`.
     pub answer_headers: Vec<HeaderEdit>,
+    /// The trailers of the upstream's answer, when `body_filter` gets the last piece; what stands here afterwards is sent.
+    pub trailers: Option<Box<Headers>>,
     /// Edits of the log entry, in the order in which they are made.
     pub log_edits: Vec<LogEdit>,
     /// Whether a handler has found in `header_filter` that its `body_filter` changes how long the body is, as

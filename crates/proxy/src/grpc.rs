@@ -11,8 +11,8 @@ use bytes::Bytes;
 use http::{HeaderValue, request};
 use http1::{Framing, OwnLines, ResponseHead};
 use net::connect::Target;
-use net::h2::{self, Pending, RecvBody, SendBody};
-use plugin_api::Phase;
+use net::h2::{self, Pending, SendBody};
+use plugin_api::{Phase, Reply};
 use router::Protocol;
 use snapshot::Service;
 use tokio::task::spawn_local;
@@ -21,12 +21,13 @@ use crate::client::Client;
 use crate::deadline::Slot;
 use crate::error::Error;
 use crate::exchange::Exchange;
+use crate::filtered::{self, Body, Coming};
 use crate::http2_client::{RequestStream, to_headers, to_map};
 use crate::local::Local;
 use crate::request_body::{FileReader, Reading, RequestBody};
-use crate::response_head;
 use crate::sink::Sink;
 use crate::target::Picked;
+use crate::{own_answer, response_head};
 
 /// The HTTP/2 connections of one worker.
 #[derive(Default)]
@@ -95,14 +96,17 @@ pub(crate) async fn forward(
     mut target: Picked,
     read: Option<RequestBody>,
 ) -> Result<(), Error> {
-    let bodyless = matches!(exchange.head.framing(), Framing::None | Framing::Length(0));
+    let framing = read
+        .as_ref()
+        .map_or(exchange.head.framing(), RequestBody::framing);
+    let bodyless = matches!(framing, Framing::None | Framing::Length(0));
     let mut own = OwnLines::new();
     exchange.add_request_lines(&target.host, &mut own)?;
     own.apply(&mut exchange.head.headers)
         .map_err(|_| Error::Internal("a header that cannot be forwarded"))?;
     let mut tries_left = service.retries;
     let (send, pending) = loop {
-        match open(exchange, service, &target, bodyless).await {
+        match open(exchange, service, &target, framing).await {
             Ok(opened) => break opened,
             Err(error) if tries_left > 0 && error.nothing_was_sent() => {
                 exchange.end_try(false, Some(&error));
@@ -143,12 +147,8 @@ pub(crate) async fn forward(
                 &slot,
                 service.write_timeout,
             );
-            let download = download(
-                exchange,
-                Sink::Http2(&mut client.answer),
-                pending,
-                service.read_timeout,
-            );
+            let sink = Sink::Http2(&mut client.answer);
+            let download = download(exchange, sink, pending, service.read_timeout);
             together(upload, download).await
         }
         Client::Http1(client) => {
@@ -168,16 +168,19 @@ pub(crate) async fn forward(
             exchange.end_try(kept, Some(error));
             target.failed(error);
         }
-        (Ok(()), None) => {}
+        (Ok(_), None) => {}
     }
-    outcome
+    match outcome? {
+        Some(reply) => own_answer::send_plugin(exchange, client, *reply).await,
+        None => Ok(()),
+    }
 }
 
 /// Runs both directions; the answer's end is the end, whatever is left of the request.
-async fn together(
+async fn together<T>(
     upload: impl Future<Output = Result<(), Error>>,
-    download: impl Future<Output = Result<(), Error>>,
-) -> Result<(), Error> {
+    download: impl Future<Output = Result<Option<T>, Error>>,
+) -> Result<Option<T>, Error> {
     let (mut upload, mut download) = (pin!(upload), pin!(download));
     let mut uploading = true;
     let mut failure = None;
@@ -197,7 +200,7 @@ async fn together(
                     Some(Error::ClientGone(_) | Error::BodyTooLarge | Error::RequestTimeout)
                 ) =>
             {
-                Poll::Ready(failure.take().map_or(Ok(()), Err))
+                Poll::Ready(failure.take().map_or(Ok(None), Err))
             }
             done => done,
         }
@@ -210,7 +213,7 @@ async fn open(
     exchange: &mut Exchange,
     service: &Service,
     target: &Picked,
-    end: bool,
+    framing: Framing,
 ) -> Result<(SendBody, Pending), Error> {
     exchange.forwarded = Some(exchange.worker.clock.monotonic());
     let local = exchange.worker.clone();
@@ -219,7 +222,8 @@ async fn open(
         .get(&local, &target.target, service.connect_timeout)
         .await?;
     exchange.end_try(kept, None);
-    let head = request_head(exchange, service, target)?;
+    let head = request_head(exchange, service, target, framing)?;
+    let end = matches!(framing, Framing::None | Framing::Length(0));
     connection.send(head, end).map_err(Error::Http2Upstream)
 }
 
@@ -227,6 +231,7 @@ fn request_head(
     exchange: &Exchange,
     service: &Service,
     target: &Picked,
+    framing: Framing,
 ) -> Result<request::Parts, Error> {
     let cannot = |_| Error::Internal("a request head that HTTP/2 cannot carry");
     let scheme = if service.protocol == Protocol::Grpcs {
@@ -246,7 +251,7 @@ fn request_head(
         .map_err(cannot)?;
     let (mut parts, ()) = request.into_parts();
     parts.headers = to_map(&exchange.head.headers);
-    if let Framing::Length(length) = exchange.head.framing() {
+    if let Framing::Length(length) = framing {
         parts
             .headers
             .insert(http::header::CONTENT_LENGTH, HeaderValue::from(length));
@@ -308,14 +313,15 @@ async fn upload(
     }
 }
 
+/// Sends the answer to the client; one that a plugin gives instead is handed back.
 async fn download(
     exchange: &mut Exchange,
     mut sink: Sink<'_>,
     mut pending: Pending,
     timeout: Duration,
-) -> Result<(), Error> {
+) -> Result<Option<Box<Reply>>, Error> {
     let answered = exchange.slot.within(timeout, pin!(pending.head())).await;
-    let (parts, mut body) = answered
+    let (parts, body) = answered
         .map_err(|_| Error::UpstreamTimeout)?
         .map_err(Error::Http2Upstream)?;
     exchange.waited_until = Some(exchange.worker.clock.monotonic());
@@ -324,7 +330,7 @@ async fn download(
         .get(http::header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse().ok());
     let empty = body.is_end();
-    let mut framing = match length {
+    let framing = match length {
         Some(length) => Framing::Length(length),
         None if empty => Framing::Length(0),
         None => Framing::Chunked,
@@ -332,14 +338,17 @@ async fn download(
     let mut head = ResponseHead::new(parts.status.as_u16(), framing);
     exchange.upstream_status = Some(head.status());
     head.headers = to_headers(&parts.headers);
-    response_head::edit(exchange, &mut head)?;
-    let filtered = exchange.has_phase(Phase::BodyFilter);
-    if filtered && exchange.changes_length() && framing != Framing::Length(0) {
-        let headers = std::mem::take(&mut head.headers);
-        framing = Framing::Chunked;
-        head = ResponseHead::new(head.status(), framing);
-        head.headers = headers;
+    let mut body = Body::Http2(body);
+    if exchange.has_phase(Phase::Response) || exchange.has_phase(Phase::BodyFilter) {
+        let coming = Coming {
+            head,
+            framing,
+            body,
+            read_timeout: timeout,
+        };
+        return filtered::pass(exchange, sink, coming).await;
     }
+    response_head::edit(exchange, &mut head)?;
     response_head::finish(exchange, &mut head)?;
     let announced = if length.is_none() && empty {
         Framing::None
@@ -348,43 +357,17 @@ async fn download(
     };
     exchange.status = Some(head.status());
     sink.begin(exchange, &head, announced, empty).await?;
+    exchange.keep_sent(head, announced);
     if empty {
-        return Ok(());
+        return Ok(None);
     }
-    while let Some(mut piece) = next(exchange, &mut body, timeout).await? {
-        if filtered {
-            exchange.filter_body(&mut piece, false)?;
-        }
+    while let Some(piece) = body.next(exchange, timeout).await? {
         exchange.body_bytes += piece.len() as u64;
         sink.data(exchange, piece).await?;
     }
-    if filtered {
-        let mut rest = Bytes::new();
-        exchange.filter_body(&mut rest, true)?;
-        exchange.body_bytes += rest.len() as u64;
-        sink.data(exchange, rest).await?;
-    }
-    let trailers = exchange
-        .slot
-        .within(timeout, pin!(body.trailers()))
-        .await
-        .map_err(|_| Error::Truncated)?
-        .map_err(|_| Error::Truncated)?;
-    sink.finish(trailers.as_ref().map(to_headers).as_ref())
-        .await
-}
-
-async fn next(
-    exchange: &Exchange,
-    body: &mut RecvBody,
-    timeout: Duration,
-) -> Result<Option<Bytes>, Error> {
-    let piece = exchange
-        .slot
-        .within(timeout, pin!(body.data()))
-        .await
-        .map_err(|_| Error::Truncated)?;
-    piece.transpose().map_err(|_| Error::Truncated)
+    let trailers = body.trailers(exchange, timeout).await?;
+    sink.finish(trailers.as_ref()).await?;
+    Ok(None)
 }
 
 impl Exchange {

@@ -305,7 +305,7 @@ impl Exchange {
             Framing::Length(length) => {
                 headers.set(Known::ContentLength, Decimal::new(length).as_ref())
             }
-            Framing::Chunked => headers.set(Known::TransferEncoding, "chunked"),
+            Framing::Chunked if !self.http2 => headers.set(Known::TransferEncoding, "chunked"),
             _ => Ok(()),
         };
         if !self.http2 {

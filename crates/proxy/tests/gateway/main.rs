@@ -11,6 +11,7 @@ mod bodies;
 mod connections;
 mod errors;
 mod forwarding;
+mod grpc;
 mod handshakes;
 mod hostile;
 mod http2;

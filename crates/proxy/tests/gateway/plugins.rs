@@ -16,10 +16,10 @@ use crate::support::{
 
 /// Plugins by name: each does one thing, and writes into the journal when its turn comes.
 #[derive(Debug, Clone, Default)]
-struct Table(Arc<Mutex<Vec<String>>>);
+pub struct Table(Arc<Mutex<Vec<String>>>);
 
 impl Table {
-    fn journal(&self) -> Vec<String> {
+    pub fn journal(&self) -> Vec<String> {
         self.0.lock().expect("a lock").clone()
     }
 }
@@ -73,10 +73,10 @@ impl Handler for Scripted {
             request_body: self.does("replace the body"),
             changes_length: true,
             answer_head: true,
-            ..Needs::phases(if self.does("hold the answer") {
-                &held
-            } else {
-                &all
+            ..Needs::phases(match self.config["does"].as_str() {
+                Some("hold the answer" | "answer instead") => &held,
+                Some("only log") => &[Phase::Log],
+                _ => &all,
             })
         }
     }
@@ -127,6 +127,9 @@ impl Handler for Scripted {
         body: &'a mut Bytes,
     ) -> Step<'a> {
         self.note(format_args!("response {}", body.len()));
+        if self.does("answer instead") {
+            return Step::answer(Reply::new(418));
+        }
         head.set_status(201);
         *body = Bytes::from(body.iter().rev().copied().collect::<Vec<_>>());
         Step::next()
@@ -151,6 +154,13 @@ impl Handler for Scripted {
         if last && self.does("append") {
             *piece = [&piece[..], b" and more"].concat().into();
         }
+        if self.does("fold the trailers") {
+            let trailers = exchange.work.trailers.take();
+            assert_eq!(trailers.is_some(), last);
+            for trailer in trailers.iter().flat_map(|trailers| trailers.iter()) {
+                *piece = [trailer.name, b": ", trailer.value, b"\n"].concat().into();
+            }
+        }
         Ok(())
     }
 
@@ -158,7 +168,8 @@ impl Handler for Scripted {
         let head = summary.head.expect("a head was asked for");
         assert!(head.headers.contains("X-Kong-Request-Id") || summary.source.name() == "kong");
         let pieces = exchange.state::<Pieces>().0;
-        assert!(pieces > 0 || self.does("hold the answer") || self.does("only log"));
+        let is_filtering = self.needs().phases.contains(Phase::BodyFilter);
+        assert_eq!(pieces > 0, is_filtering);
         self.note(format_args!(
             "log {} {}",
             summary.status,
@@ -168,7 +179,8 @@ impl Handler for Scripted {
     }
 }
 
-fn plugin(number: u128, name: &str, does: &str, more: Value) -> Change {
+/// A record of a plugin that does something.
+pub fn plugin(number: u128, name: &str, does: &str, more: Value) -> Change {
     let mut fields = json!({ "name": name, "enabled": true, "config": { "does": does } });
     for (key, value) in more.as_object().expect("an object") {
         fields[key] = value.clone();
