@@ -22,7 +22,7 @@ use crate::{Exchange, Handshake, Reply, Summary};
 /// | `access` | the route is known, nothing was sent to the upstream | edit the request, say who the consumer is, answer |
 /// | `response` | the whole upstream answer is held | edit head and body, answer otherwise |
 /// | `header_filter` | before the answer's head goes to the client, whoever made the answer | edit the head |
-/// | `body_filter` | for each piece of the answer's body | edit the piece |
+/// | `body_filter` | for each piece of the answer's body | edit the piece, and the trailers with the last one |
 /// | `log` | after the last byte | look |
 ///
 /// An answer that a plugin gives in `access` ends that phase for the plugins behind it; the later phases run for the
