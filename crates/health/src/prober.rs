@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use balancer::Address;
 use net::ResolveError;
@@ -20,14 +20,14 @@ use crate::{AddressHealth, Group, Probe, Resolved, TargetName, resolve_all, reso
 /// How soon names are looked at again if one could not be resolved.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Probes that are due within this part of an interval are begun together, so that many addresses do not mean many
-/// wakings.
+/// Probes that are due within this part of an interval are begun together, and those of other upstreams at the same
+/// moments, so that many addresses do not mean many wakings.
 const BATCHES: u32 = 200;
 
 /// How much later than it is due a probe may begin for that.
 const LATEST: Duration = Duration::from_millis(50);
 
-/// Everything that the probes of an upstream need. There is one for a node, on the control runtime.
+/// Everything that the probes of an upstream need. A node has one for each of its upstreams.
 pub struct Prober {
     pub group: Arc<Group>,
     pub probe: Arc<Probe>,
@@ -127,12 +127,13 @@ impl Prober {
                 // Those that are over come first, because they make room.
                 biased;
                 Some(over) = probes.join_next_with_id() => {
-                    let id = match &over {
-                        Ok((id, ())) => *id,
-                        Err(error) => error.id(),
-                    };
-                    if let Some(place) = asked.remove(&id) {
-                        self.plan_again(&mut agenda, place);
+                    let mut over = Some(over);
+                    while let Some(one) = over {
+                        let id = one.map_or_else(|error| error.id(), |(id, ())| id);
+                        if let Some(place) = asked.remove(&id) {
+                            self.plan_again(&mut agenda, place);
+                        }
+                        over = probes.try_join_next_with_id();
                     }
                 }
                 () = self.group.turned() => self.notice(&mut agenda),
@@ -157,7 +158,7 @@ impl Prober {
         }
     }
 
-    /// Sleeps until a little after something is due; for ever if nothing is.
+    /// Sleeps until the first of the node's common moments after something is due; for ever if nothing is.
     async fn sleep_until(&self, next: Option<Instant>) {
         let Some(next) = next else {
             return std::future::pending().await;
@@ -165,8 +166,11 @@ impl Prober {
         let active = &self.group.checks().active;
         let interval = active.healthy_interval.or(active.unhealthy_interval);
         let batch = (interval.unwrap_or_default() / BATCHES).min(LATEST);
+        let batch = batch.max(Duration::from_millis(1));
         let wait = next.saturating_duration_since(self.clock.monotonic());
-        tokio::time::sleep(wait + batch.max(Duration::from_millis(1))).await;
+        let since_epoch = self.clock.now().duration_since(UNIX_EPOCH);
+        let due = since_epoch.unwrap_or_default() + wait;
+        tokio::time::sleep(wait + until_common_moment(due, batch)).await;
     }
 
     /// Resolves names after a while: all of them, or those that need no waiting.
@@ -312,6 +316,15 @@ fn socket(address: &Address) -> Option<SocketAddr> {
     let bare = address.host.trim_start_matches('[').trim_end_matches(']');
     let ip: IpAddr = bare.parse().ok()?;
     Some(SocketAddr::new(ip, address.port))
+}
+
+/// How long after `due` the next of the moments is that all have in common who ask for the same steps; times are since
+/// 1970.
+pub(crate) fn until_common_moment(due: Duration, step: Duration) -> Duration {
+    let past = due.as_nanos() % step.as_nanos().max(1);
+    step.saturating_sub(Duration::from_nanos(
+        u64::try_from(past).unwrap_or_default(),
+    ))
 }
 
 /// A random part of a time, so that probes of many upstreams do not come at once.

@@ -14,6 +14,7 @@ use stdx::ManualClock;
 use uuid::Uuid;
 
 use crate::probe::status_of;
+use crate::prober::until_common_moment;
 use crate::{AddressHealth, Checks, Group, Kind, Observation, Place, Queue, Registry, Thresholds};
 
 const EPOCH: SystemTime = SystemTime::UNIX_EPOCH;
@@ -107,6 +108,20 @@ fn a_mark_by_hand_holds_until_something_contradicts_it() {
     health.mark(false);
     health.mark(true);
     assert!(health.is_healthy());
+}
+
+/// Upstreams that ask equally often are woken at the same moments, whenever they were configured.
+#[test]
+fn probes_of_many_upstreams_begin_at_common_moments() {
+    let step = Duration::from_millis(50);
+    let begins =
+        |due| due + until_common_moment(Duration::from_millis(due), step).as_millis() as u64;
+    assert_eq!([1_001, 1_020, 1_049].map(begins), [1_050; 3]);
+    assert_eq!([1_050, 1_099].map(begins), [1_100; 2]);
+    assert_eq!(
+        until_common_moment(Duration::ZERO, Duration::ZERO),
+        Duration::ZERO
+    );
 }
 
 proptest! {

@@ -2,6 +2,7 @@
 
 mod marks;
 mod reports;
+mod thread;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -21,6 +22,9 @@ use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use marks::Marks;
+use thread::ProbeThread;
+
+use crate::Error;
 
 /// How long an answer of an API waits for names that are not at hand.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -33,6 +37,7 @@ pub struct HealthChecks {
     data_plane: Arc<Shared>,
     clock: Arc<dyn Clock>,
     probers: Mutex<HashMap<Uuid, Running>>,
+    probe_thread: ProbeThread,
     marks: Marks,
     /// Follow the configuration, the names and the other nodes.
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -53,11 +58,20 @@ impl Drop for Running {
 
 impl HealthChecks {
     /// Begins with what is served now, and follows it from then on. Marks go to the other nodes as `words`.
-    pub fn start(data_plane: Arc<Shared>, words: Arc<Words>, clock: Arc<dyn Clock>) -> Arc<Self> {
+    pub fn start(
+        data_plane: Arc<Shared>,
+        words: Arc<Words>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, Error> {
+        let probe_thread = ProbeThread::start().map_err(|source| Error::System {
+            what: "cannot start the thread of the health checks",
+            source,
+        })?;
         let checks = Arc::new(Self {
             data_plane: data_plane.clone(),
             clock,
             probers: Mutex::default(),
+            probe_thread,
             marks: Marks::new(words),
             tasks: Mutex::default(),
         });
@@ -76,7 +90,7 @@ impl HealthChecks {
         let mut tasks = marks::exchange(&checks);
         tasks.extend([follower, forgetting]);
         *checks.tasks.lock() = tasks;
-        checks
+        Ok(checks)
     }
 
     /// Ends all probes.
@@ -126,7 +140,11 @@ impl HealthChecks {
             let running = Running {
                 upstream: upstream.clone(),
                 settings: published.settings.clone(),
-                task: tokio::spawn(prober.run()).abort_handle(),
+                task: self
+                    .probe_thread
+                    .runtime()
+                    .spawn(prober.run())
+                    .abort_handle(),
             };
             probers.insert(upstream.id, running);
         }

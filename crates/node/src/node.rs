@@ -164,7 +164,7 @@ impl Node {
         );
         let membership = Arc::new(membership);
 
-        let health = HealthChecks::start(data_plane.clone(), plugins.words.clone(), clock.clone());
+        let health = HealthChecks::start(data_plane.clone(), plugins.words.clone(), clock.clone())?;
         let parts = metrics::Parts {
             id,
             data_plane: data_plane.clone(),
