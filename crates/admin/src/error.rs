@@ -230,6 +230,8 @@ fn from_store(error: store::Error, message: String) -> Result<Failure, store::Er
         | store::Error::Conflict
         | store::Error::Unavailable(_)
         | store::Error::OutOfRange { .. }
+        | store::Error::Null { .. }
+        | store::Error::TooLong(_)
         | store::Error::Database(_) => Err(error),
     }
 }

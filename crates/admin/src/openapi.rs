@@ -312,7 +312,7 @@ fn responses(operation: &Operation, method: &Method, schema: Option<&Schema>) ->
     let has_body = matches!(*method, Method::POST | Method::PUT | Method::PATCH);
     let refusals: &[u16] = match operation {
         Operation::Page(page) => page.statuses,
-        Operation::Plugin(_) => &[404],
+        Operation::Plugin(_) => &[],
         Operation::Collection(_) if has_body => &[400, 409],
         Operation::Collection(_) => &[400],
         Operation::Parent(_) if *method == Method::DELETE => &[400, 404, 405],
@@ -326,6 +326,12 @@ fn responses(operation: &Operation, method: &Method, schema: Option<&Schema>) ->
             201 => add(201, success(operation, method, schema)),
             _ => add(*status, refusal(*status)),
         }
+    }
+    if matches!(operation, Operation::Plugin(_)) {
+        // Its refusals may have no body, and are then shown as a page.
+        let mut refused = refusal(404);
+        refused["content"]["text/html"] = page("")["content"]["text/html"].take();
+        add(404, refused);
     }
     if has_body {
         add(413, page("The body is too large."));

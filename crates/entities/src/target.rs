@@ -48,7 +48,8 @@ pub(crate) fn schema() -> Schema {
                 "Its share of the requests, relative to the weights of the others; 0 takes it out.",
             )
             .default(100)
-            .between(0, 65535),
+            .between(0, 65535)
+            .never_null(),
         )
         .field_as("tags", fields::tags());
     schema.endpoint_key = Some("target");

@@ -88,7 +88,8 @@ pub(crate) fn schema() -> Schema {
         "slots",
         Field::integer("How finely the hash space is divided.")
             .default(10000)
-            .between(10, 65536),
+            .between(10, 65536)
+            .never_null(),
     )
     .field_as("healthchecks", healthchecks())
     .field_as("tags", fields::tags_and(validate_option))

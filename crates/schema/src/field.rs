@@ -364,6 +364,12 @@ impl Field {
         self.rule(Rule::Ne(value.into()))
     }
 
+    /// A value that may be left out, but not be null: its column takes none.
+    #[must_use]
+    pub fn never_null(self) -> Self {
+        self.rule(Rule::Ne(Value::Null))
+    }
+
     /// One of these values.
     #[must_use]
     pub fn one_of<T: Into<Value> + Clone>(self, values: &[T]) -> Self {
@@ -505,6 +511,12 @@ impl Field {
     /// Whether a value must be given or come from a default.
     pub fn is_required(&self) -> bool {
         self.required == Some(true)
+    }
+
+    /// Whether null is refused.
+    pub fn is_never_null(&self) -> bool {
+        let refuses = |rule: &Rule| matches!(rule, Rule::Ne(Value::Null));
+        self.is_required() || self.rules.iter().any(refuses)
     }
 
     /// Whether at most one record has a value.

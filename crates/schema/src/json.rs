@@ -261,6 +261,8 @@ fn deprecation_to_json(deprecation: &Deprecation) -> Value {
 fn rule_to_json(rule: &Rule) -> Option<(&'static str, Value)> {
     let shown = match rule {
         Rule::Eq(value) => ("eq", value.clone()),
+        // Compat: Kong leaves this to the tables of its database (pinned by the comparison of schemas with Kong's).
+        Rule::Ne(Value::Null) => return None,
         Rule::Ne(value) => ("ne", value.clone()),
         Rule::NotOneOf(values) => ("not_one_of", values.clone().into()),
         Rule::OneOf(values) => ("one_of", values.clone().into()),

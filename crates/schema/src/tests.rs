@@ -260,6 +260,36 @@ fn absent_fields_get_defaults_or_null_and_required_ones_are_missed() {
 }
 
 #[test]
+fn a_field_that_is_never_null_may_be_left_out() {
+    let schema = one(Field::integer("").default(5).never_null());
+    check_fine(&schema, json!({}), json!({ "a": 5 }));
+    check(
+        &schema,
+        json!({ "a": null }),
+        json!({ "a": "value must not be null" }),
+    );
+    // Kong leaves it to its database, so `/schemas` does not tell.
+    assert_eq!(schema.to_json()["fields"][0]["a"].get("ne"), None);
+}
+
+#[test]
+fn text_with_a_nul_is_refused_wherever_it_is() {
+    let error = "the character NUL cannot be stored";
+    let given = json!({ "a": "x\0" });
+    check(&one(text()), given.clone(), json!({ "a": error }));
+    let reference = json!({ "a": "{vault://env/x\0}" });
+    check(
+        &one(text().referenceable()),
+        reference,
+        json!({ "a": error }),
+    );
+    let list = one(Field::array("", text()));
+    check(&list, json!({ "a": ["x\0"] }), json!({ "a": [error] }));
+    let map = one(Field::map("", text(), text()));
+    check(&map, json!({ "a": { "\0": "x" } }), json!({ "a": error }));
+}
+
+#[test]
 fn an_id_cannot_be_emptied() {
     let schema = Schema::new("things", "A thing.").field_as("id", Field::id());
     let id = json!({ "id": "00000000-0000-0000-0000-000000000001" });

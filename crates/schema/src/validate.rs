@@ -257,7 +257,7 @@ pub(crate) fn validate_value(
         ctx.warn(deprecation.message);
     }
     if validate_type(field, value, ctx)? == Verdict::Settled {
-        return Ok(());
+        return validate_text(value);
     }
     let implied = Rule::LenMin(1);
     let least = matches!(field.kind, Kind::String)
@@ -276,6 +276,14 @@ pub(crate) fn validate_value(
         if let Err(message) = rule.check(value) {
             return Err(field.error.map_or(message, str::to_owned).into());
         }
+    }
+    validate_text(value)
+}
+
+/// Refuses the one character that not every store can keep.
+fn validate_text(value: &Value) -> Result<(), Value> {
+    if value.as_str().is_some_and(|text| text.contains('\0')) {
+        return Err("the character NUL cannot be stored".into());
     }
     Ok(())
 }

@@ -51,6 +51,13 @@ impl From<tokio_postgres::Error> for Failure {
             code if ["08", "25", "28", "3D", "53", "57", "58"].contains(&&code[..2]) => {
                 Self::Stale(Error::Unavailable(text))
             }
+            "23502" => {
+                let column = error.as_db_error().and_then(|cause| cause.column());
+                Self::Final(Error::Null {
+                    field: column.unwrap_or_default().to_owned(),
+                })
+            }
+            "54000" => Self::Final(Error::TooLong(text)),
             _ => Self::Final(Error::Database(text)),
         }
     }

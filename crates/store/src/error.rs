@@ -44,6 +44,12 @@ pub enum Error {
     /// A number that no column of the store can hold.
     #[error("{value} is out of range for the field '{field}'")]
     OutOfRange { field: String, value: Value },
+    /// The store has to have a value here.
+    #[error("the field '{field}' cannot be null")]
+    Null { field: String },
+    /// A value that is unique, or looked up by, is too long for an index of the store.
+    #[error("a value is too long for an index: {0}")]
+    TooLong(String),
     /// The store takes no writes; the text says which write was tried.
     #[error("{0}")]
     ReadOnly(String),

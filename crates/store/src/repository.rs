@@ -33,6 +33,13 @@ impl From<crate::Error> for Error {
             crate::Error::OutOfRange { field, .. } => {
                 Self::Schema(Violations::of(&field, "value is out of range"))
             }
+            crate::Error::Null { field } => {
+                Self::Schema(Violations::of(&field, "value must not be null"))
+            }
+            // As well as how long a text may be that it finds records by.
+            crate::Error::TooLong(_) => Self::Schema(Violations::of_entity(
+                "a value is too long for the database",
+            )),
             error => Self::Store(error),
         }
     }

@@ -26,6 +26,7 @@ usage: cargo xtask COMMAND
   tidy            layering, file headers, dependency reasons, licences
   gen             write the generated documents (docs/settings.md, docs/openapi.json, ...)
   schemathesis    test the Admin API of a node against its own OpenAPI document
+                  [--store postgres|sqlite]
   conformance     replay Kong's recorded answers against a node
                   [--store postgres|sqlite] [--release] [--only TEXT] [--verbose]
   cluster         start PostgreSQL, nodes, nginx, Prometheus and an upstream; ctrl-c ends them
@@ -49,7 +50,7 @@ fn main() -> anyhow::Result<()> {
         "test" => steps::test(),
         "tidy" => tidy::run(),
         "gen" => documents::write(),
-        "schemathesis" => schemathesis::run(),
+        "schemathesis" => schemathesis::run(&rest),
         "conformance" => conformance::run(&rest),
         "cluster" if rest == ["--check"] => cluster::check(),
         "cluster" => cluster::run(&rest),

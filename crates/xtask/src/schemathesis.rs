@@ -1,6 +1,9 @@
 //! Tests the Admin API of a real node against its own OpenAPI document, with schemathesis.
 
+use std::path::Path;
 use std::process::Command;
+
+use anyhow::bail;
 
 use crate::node::{self, Store};
 use crate::python;
@@ -13,13 +16,24 @@ const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_co
                       response_schema_conformance";
 
 /// Generated requests for every operation: no server error, and only documented statuses, types and bodies.
-pub fn run() -> anyhow::Result<()> {
+pub fn run(args: &[String]) -> anyhow::Result<()> {
+    let stores = match args {
+        [] => vec![Store::Sqlite, Store::Postgres],
+        [option, name] if option == "--store" => vec![Store::parse(name)?],
+        _ => bail!("usage: cargo xtask schemathesis [--store postgres|sqlite]"),
+    };
     run_command("build", cargo().args(["build", "--quiet"]))?;
     let program = python::tool("schemathesis", VERSION, "schemathesis")?;
+    stores
+        .into_iter()
+        .try_for_each(|store| test(&program, store))
+}
+
+fn test(program: &Path, store: Store) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let started = node::start("debug", Store::Sqlite)?;
+    let started = node::start("debug", store)?;
     run_command(
-        "schemathesis",
+        &format!("schemathesis, {store:?}"),
         Command::new(program)
             .arg("run")
             .arg(root().join("docs/openapi.json"))

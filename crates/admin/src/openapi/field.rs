@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 /// Which way a record goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
-    /// From a client: shorthands may be written, and null asks for the default.
+    /// From a client: shorthands may be written.
     In,
     /// To a client.
     Out,
@@ -66,7 +66,7 @@ fn field(declared: &Field, direction: Direction) -> Value {
         if declared.deprecation().is_some() {
             out.insert("deprecated".to_owned(), true.into());
         }
-        let nullable = direction == Direction::In || !declared.is_required();
+        let nullable = !declared.is_never_null();
         if nullable {
             allow_null(out);
         }
