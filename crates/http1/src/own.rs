@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::headers::{Headers, MAX_EDITS};
 use crate::known::{Known, LINE_START};
-use crate::token::is_value;
+use crate::token::{is_value, write_decimal};
 
 /// Lines that go into a head beside its own, in place of those with the same names.
 ///
@@ -45,6 +45,19 @@ impl OwnLines {
         }
         self.begin(name, value.len())?;
         self.bytes.extend_from_slice(value);
+        self.bytes.extend_from_slice(b"\r\n");
+        Ok(())
+    }
+
+    /// As [`OwnLines::add`], for a number.
+    pub fn add_number(&mut self, name: Known, number: u64) -> Result<(), Error> {
+        const MOST_DIGITS: usize = 20;
+        self.begin(name, MOST_DIGITS)?;
+        match u8::try_from(number) {
+            // Perf: times in milliseconds mostly have one digit.
+            Ok(digit @ 0..10) => self.bytes.push(b'0' + digit),
+            _ => write_decimal(number, &mut self.bytes),
+        }
         self.bytes.extend_from_slice(b"\r\n");
         Ok(())
     }

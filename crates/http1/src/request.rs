@@ -358,10 +358,9 @@ impl RequestHead {
 
     /// Whether the client takes trailers.
     pub fn accepts_trailers(&self) -> bool {
-        self.headers
-            .get_all(&Known::Te)
-            .flat_map(list)
-            .any(|coding| coding.eq_ignore_ascii_case(b"trailers"))
+        let mut codings = self.headers.get_all(&Known::Te).flat_map(list);
+        self.headers.contains(Known::Te)
+            && codings.any(|coding| coding.eq_ignore_ascii_case(b"trailers"))
     }
 
     /// Removes the headers that `Connection` nominates, and `TE` but for `trailers`.

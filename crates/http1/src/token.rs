@@ -1,5 +1,7 @@
 //! Which bytes may stand where, and lists of tokens.
 
+use bytes::BufMut;
+
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGHS: u64 = 0x8080_8080_8080_8080;
 
@@ -257,7 +259,7 @@ pub(crate) fn decimal(value: &[u8]) -> Option<u64> {
 }
 
 /// Writes a number in decimal.
-pub(crate) fn write_decimal(number: u64, out: &mut bytes::BytesMut) {
+pub(crate) fn write_decimal(number: u64, out: &mut impl BufMut) {
     let mut digits = [0u8; 20];
     let mut at = digits.len();
     let mut rest = number;
@@ -269,5 +271,5 @@ pub(crate) fn write_decimal(number: u64, out: &mut bytes::BytesMut) {
             break;
         }
     }
-    out.extend_from_slice(&digits[at..]);
+    out.put_slice(&digits[at..]);
 }

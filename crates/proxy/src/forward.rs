@@ -102,11 +102,11 @@ async fn try_once(
     progress: &mut Progress,
 ) -> Result<Answer, Error> {
     let worker = exchange.worker.clone();
-    exchange.forwarded = Some(worker.clock.monotonic());
+    exchange.forwarded = Some(worker.now());
     let mut upstream =
         Http1Upstream::connect(&worker, &target.target, service.connect_timeout).await?;
     progress.reused = upstream.reused;
-    let (head, copied) = write_head(exchange, target, body)?;
+    let (head, copied) = write_head(exchange, target.host(service), body)?;
     let mut upload = Upload::new(head, body, copied)?;
     let mut uploaded = false;
     let answered = loop {
@@ -170,7 +170,7 @@ async fn try_once(
         answered: upstream.has_begun_to_answer(),
     };
     let head = answered?;
-    exchange.waited_until = Some(worker.clock.monotonic());
+    exchange.waited_until = Some(worker.now());
     if head.status() == 101 && exchange.head.upgrade().is_none() {
         return Err(Error::Response(http1::Error::StatusLine));
     }
@@ -181,16 +181,16 @@ async fn try_once(
     })
 }
 
-/// The request head for this target, and whether a small body is behind it.
+/// The request head for an upstream which is called `host`, and whether a small body is behind it.
 fn write_head(
     exchange: &Exchange,
-    target: &Picked,
+    host: &str,
     body: &RequestBody,
 ) -> Result<(BytesMut, bool), Error> {
     let worker = &exchange.worker;
     let mut own = worker.own_lines.take();
     own.clear();
-    exchange.add_request_lines(&target.host, &mut own)?;
+    exchange.add_request_lines(host, &mut own)?;
     let mut out = worker.scratch.take();
     exchange
         .head

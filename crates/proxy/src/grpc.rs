@@ -101,7 +101,7 @@ pub(crate) async fn forward(
         .map_or(exchange.head.framing(), RequestBody::framing);
     let bodyless = matches!(framing, Framing::None | Framing::Length(0));
     let mut own = OwnLines::new();
-    exchange.add_request_lines(&target.host, &mut own)?;
+    exchange.add_request_lines(target.host(service), &mut own)?;
     own.apply(&mut exchange.head.headers)
         .map_err(|_| Error::Internal("a header that cannot be forwarded"))?;
     let mut tries_left = service.retries;
@@ -241,7 +241,7 @@ fn request_head(
     };
     let uri = http::Uri::builder()
         .scheme(scheme)
-        .authority(target.host.as_str())
+        .authority(target.host(service))
         .path_and_query(exchange.chosen()?.target.as_slice());
     let method = exchange.head.method().as_str();
     let request = http::Request::builder()

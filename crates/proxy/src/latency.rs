@@ -4,31 +4,45 @@ use std::time::Instant;
 
 use crate::exchange::Exchange;
 
-/// Where the time of an exchange went, in milliseconds.
+/// Where the time of an exchange went, in milliseconds. Perf: computed for whoever wants to know it.
 pub(crate) struct Latency {
-    /// Before the request went to the upstream.
-    pub proxy: u64,
-    /// From then to the head of the answer.
-    pub upstream: u64,
-    /// From the start to now.
-    pub total: u64,
+    started: Instant,
+    forwarded: Instant,
+    answered: Instant,
 }
 
 impl Latency {
     pub fn of(exchange: &Exchange) -> Self {
-        let millis = |from: Instant, to: Instant| {
-            u64::try_from(to.saturating_duration_since(from).as_millis()).unwrap_or(u64::MAX)
-        };
         let answered = exchange
             .waited_until
             .unwrap_or_else(|| exchange.worker.clock.monotonic());
-        let forwarded = exchange.forwarded.unwrap_or(answered);
         Self {
-            proxy: millis(exchange.started, forwarded),
-            upstream: millis(forwarded, answered),
-            total: millis(exchange.started, answered),
+            started: exchange.started,
+            forwarded: exchange.forwarded.unwrap_or(answered),
+            answered,
         }
     }
+
+    /// Before the request went to the upstream.
+    pub fn proxy(&self) -> u64 {
+        millis(self.started, self.forwarded)
+    }
+
+    /// From then to the head of the answer.
+    pub fn upstream(&self) -> u64 {
+        millis(self.forwarded, self.answered)
+    }
+
+    /// From the start to the head of the answer, or to now.
+    pub fn total(&self) -> u64 {
+        millis(self.started, self.answered)
+    }
+}
+
+fn millis(from: Instant, to: Instant) -> u64 {
+    let passed = to.saturating_duration_since(from);
+    let whole = passed.as_secs().saturating_mul(1000);
+    whole.saturating_add(passed.subsec_millis().into())
 }
 
 /// A number as text. Perf: without an allocation.
@@ -50,12 +64,6 @@ impl Decimal {
             }
         }
         Self { digits, start }
-    }
-}
-
-impl Decimal {
-    pub fn as_str(&self) -> &str {
-        std::str::from_utf8(self.as_ref()).unwrap_or_default()
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_swap::Cache;
 use bytes::BytesMut;
@@ -25,6 +27,7 @@ use crate::moment::Moment;
 use crate::plugins::Chains;
 use crate::published::{Published, Shared};
 use crate::request_id::RequestId;
+use crate::response_head::charset_lines;
 use crate::settings::UpstreamKeepalive;
 use crate::stats::Shard;
 use crate::target;
@@ -36,6 +39,8 @@ pub(crate) struct Current {
     published: Arc<Published>,
     /// `Via` for what came over HTTP/1.1 and did not come through others. Perf: prepared once.
     pub via: OwnLines,
+    /// See [`charset_lines`].
+    pub charset_lines: [OwnLines; 6],
 }
 
 impl Current {
@@ -43,7 +48,11 @@ impl Current {
         let mut via = OwnLines::new();
         // Only a token that is no header value is refused, and then a head that says it is.
         let _ = via.add_joined(Known::Via, &[b"1.1 ", &published.settings.server_token]);
-        Rc::new(Self { published, via })
+        Rc::new(Self {
+            via,
+            charset_lines: charset_lines(&published.settings.charset),
+            published,
+        })
     }
 }
 
@@ -91,6 +100,8 @@ pub(crate) struct Local {
     current: RefCell<Rc<Current>>,
     /// How the services of the current snapshot speak TLS, as far as they were asked.
     client_tls: RefCell<HashMap<(Uuid, Option<Uuid>), ClientTls>>,
+    /// What the clock said since the exchange at work waited last.
+    looked: Cell<Option<Instant>>,
     draining: Cell<bool>,
     closes_idle: Cell<bool>,
 }
@@ -117,6 +128,7 @@ impl Local {
             source: RefCell::new(Cache::new(PublishedSource(shared.clone()))),
             current: RefCell::new(Current::new(current)),
             client_tls: RefCell::default(),
+            looked: Cell::new(None),
             draining: Cell::new(false),
             closes_idle: Cell::new(false),
             clock,
@@ -167,6 +179,37 @@ impl Local {
         let compiled = target::compile_tls(published, service, upstream, &self.shared.client_tls)?;
         self.client_tls.borrow_mut().insert(key, compiled.clone());
         Ok(compiled)
+    }
+
+    /// The time, which [`Local::now`] gives until it is forgotten.
+    pub fn look_at_clock(&self) -> Instant {
+        let now = self.clock.monotonic();
+        self.looked.set(Some(now));
+        now
+    }
+
+    /// The time since which the exchange at work has not waited.
+    ///
+    /// Perf: no more than one look at the clock for each time that an exchange is taken up (bench case "GET, 1 KiB answer").
+    pub fn now(&self) -> Instant {
+        self.looked.get().unwrap_or_else(|| self.look_at_clock())
+    }
+
+    /// Has the next who wants to know the time look at the clock: work was done that took some.
+    pub fn forget_time(&self) {
+        self.looked.set(None);
+    }
+
+    /// Runs the work of an exchange; the time is forgotten whenever it waits.
+    pub fn forgetting_time<T>(
+        &self,
+        mut work: Pin<&mut impl Future<Output = T>>,
+    ) -> impl Future<Output = T> {
+        std::future::poll_fn(move |cx| {
+            let polled = work.as_mut().poll(cx);
+            self.forget_time();
+            polled
+        })
     }
 
     /// Whether the worker is to end: every answer is the last one of its connection.

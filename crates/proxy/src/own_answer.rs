@@ -34,7 +34,7 @@ pub(crate) async fn send(
     let status = reply.status;
     let stamp = Stamp {
         proxied: exchange.forwarded.is_some() || exchange.source == Source::Service,
-        times,
+        times: Some(times),
         upstream_status: exchange.forwarded.map(|_| status),
     };
     exchange.status = Some(status);
@@ -154,7 +154,8 @@ fn add_charset(reply: &mut Reply, charset: &str) {
 /// What an answer of ours says about the exchange.
 pub(crate) struct Stamp {
     proxied: bool,
-    times: Latency,
+    /// None for what took no time.
+    times: Option<Latency>,
     upstream_status: Option<u16>,
 }
 
@@ -163,11 +164,7 @@ impl Stamp {
     pub fn at_once() -> Self {
         Self {
             proxied: false,
-            times: Latency {
-                proxy: 0,
-                upstream: 0,
-                total: 0,
-            },
+            times: None,
             upstream_status: None,
         }
     }
@@ -181,6 +178,7 @@ impl Stamp {
     ) {
         let enabled = published.settings.headers;
         let token = &published.settings.server_token;
+        let time = |of: fn(&Latency) -> u64| Decimal::new(self.times.as_ref().map_or(0, of));
         if self.proxied {
             if let Some(status) = self.upstream_status.filter(|_| enabled.upstream_status) {
                 add(
@@ -189,25 +187,16 @@ impl Stamp {
                 );
             }
             if enabled.upstream_latency {
-                add(
-                    "X-Kong-Upstream-Latency",
-                    Decimal::new(self.times.upstream).as_ref(),
-                );
+                add("X-Kong-Upstream-Latency", time(Latency::upstream).as_ref());
             }
             if enabled.proxy_latency {
-                add(
-                    "X-Kong-Proxy-Latency",
-                    Decimal::new(self.times.proxy).as_ref(),
-                );
+                add("X-Kong-Proxy-Latency", time(Latency::proxy).as_ref());
             }
             if enabled.via {
                 add("Via", &[b"1.1 ", &token[..]].concat());
             }
         } else if enabled.response_latency {
-            add(
-                "X-Kong-Response-Latency",
-                Decimal::new(self.times.total).as_ref(),
-            );
+            add("X-Kong-Response-Latency", time(Latency::total).as_ref());
         }
         if enabled.server && !(self.proxied && reply.says("Server")) {
             add("Server", token);

@@ -279,15 +279,14 @@ impl Exchange {
         if wanted == Upstream::default() {
             return Ok(service);
         }
-        let mut service = Service::clone(&service);
-        if let Some(scheme) = &wanted.scheme {
-            service.protocol = Protocol::parse(scheme)
-                .ok_or(Error::Internal("a plugin chose a scheme that there is not"))?;
-        }
-        if let Some(host) = wanted.host {
-            service.host = host;
-        }
-        service.port = wanted.port.unwrap_or(service.port);
+        let protocol = match &wanted.scheme {
+            Some(scheme) => Protocol::parse(scheme)
+                .ok_or(Error::Internal("a plugin chose a scheme that there is not"))?,
+            None => service.protocol,
+        };
+        let host = wanted.host.as_deref().unwrap_or(&service.host);
+        let port = wanted.port.unwrap_or(service.port);
+        let service = service.redirected(protocol, host, port);
         if let (Some(host), Some(chosen)) = (wanted.host_header, &mut self.chosen) {
             chosen.preserved_host = Some(host.into());
         }

@@ -18,7 +18,7 @@ use crate::http2_client::AnswerStream;
 use crate::local::Local;
 use crate::response_head;
 use crate::upstream::{Http1Body, Http1Upstream};
-use crate::wire::Outgoing;
+use crate::wire::{COPIED, Outgoing};
 
 /// What a buffering route reads ahead of a slow client.
 const READ_AHEAD: usize = 256 << 10;
@@ -124,7 +124,15 @@ impl Relay {
             sent: 0,
             ended: false,
         };
-        relay.gather()?;
+        let length = match framing {
+            // Perf: cheaper than to cut a piece off what was read (bench case "GET, 1 KiB answer").
+            Framing::Length(1..) => relay.body.copy_whole(COPIED, &mut bytes)?,
+            _ => None,
+        };
+        match length {
+            Some(length) => relay.note_whole(length)?,
+            None => relay.gather()?,
+        }
         relay.out.begin(bytes);
         exchange.status = Some(status);
         Ok(relay)
@@ -194,6 +202,14 @@ impl Relay {
         self.out.push(Bytes::from_static(frame.after()));
         self.sent += length as u64;
         if self.ended { self.end() } else { Ok(()) }
+    }
+
+    /// Counts a body that was copied behind the head.
+    fn note_whole(&mut self, length: usize) -> Result<(), Error> {
+        self.encoder.frame(length).map_err(|_| Error::Truncated)?;
+        self.sent = length as u64;
+        self.ended = true;
+        Ok(())
     }
 
     fn end(&mut self) -> Result<(), Error> {

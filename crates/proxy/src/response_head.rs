@@ -5,15 +5,15 @@ use http1::{Connection, Field, Framing, Headers, Known, OwnLines, ResponseHead};
 
 use crate::error::Error;
 use crate::exchange::Exchange;
-use crate::latency::{Decimal, Latency};
+use crate::latency::Latency;
+use crate::local::Current;
 
 /// Edits the head of an upstream's answer: what concerned only us goes, what we say about the exchange comes.
 pub(crate) fn edit(exchange: &mut Exchange, head: &mut ResponseHead) -> Result<(), Error> {
     head.strip_hop_by_hop();
     let headers = &mut head.headers;
     exchange.unbuffered = remove_private(headers);
-    let trailers_wanted = exchange.head.accepts_trailers();
-    if !trailers_wanted {
+    if headers.contains(Known::Trailer) && !exchange.head.accepts_trailers() {
         headers.remove(Known::Trailer);
     }
     let edited = keep_first_only(headers).and_then(|()| add_rare(exchange, headers));
@@ -61,7 +61,7 @@ fn remove_private(headers: &mut Headers) -> bool {
             && (starts(field.name, b"x-accel-") || field.name.eq_ignore_ascii_case(b"x-pad"))
     };
     // Perf: nearly all answers have none of them, and nothing is gathered then.
-    if !headers.iter().any(|field| private(&field)) {
+    if !headers.may_contain(&[Known::Other]) || !headers.iter().any(|field| private(&field)) {
         return false;
     }
     let found = headers.iter().filter(private);
@@ -92,26 +92,64 @@ fn keep_first_only(headers: &mut Headers) -> Result<(), http1::Error> {
     Ok(())
 }
 
-/// The type of text that does not name its charset, which nginx's `charset` then does.
-fn without_charset<'a>(head: &'a ResponseHead, charset: &str) -> Option<&'a [u8]> {
-    let kind = head.headers.get(Known::ContentType)?;
-    lacks_charset(head.status(), kind, charset).then_some(kind)
+/// Media types of text, which get a charset if they come without one.
+const TEXTUAL: [&[u8]; 6] = [
+    b"text/html",
+    b"text/xml",
+    b"text/plain",
+    b"text/vnd.wap.wml",
+    b"application/javascript",
+    b"application/rss+xml",
+];
+
+/// Which of the types of text an answer with this status and media type has, if it gets the charset.
+fn textual(status: u16, kind: &[u8], charset: &str) -> Option<usize> {
+    if charset.is_empty() || matches!(status, 301 | 302) {
+        return None;
+    }
+    let mut types = TEXTUAL.iter();
+    types.position(|textual| kind.eq_ignore_ascii_case(textual))
 }
 
 /// Whether an answer with this status and media type gets the charset.
 pub(crate) fn lacks_charset(status: u16, kind: &[u8], charset: &str) -> bool {
-    const TEXTUAL: [&[u8]; 6] = [
-        b"text/html",
-        b"text/xml",
-        b"text/plain",
-        b"text/vnd.wap.wml",
-        b"application/javascript",
-        b"application/rss+xml",
-    ];
-    let mut textual = TEXTUAL.iter();
-    !charset.is_empty()
-        && !matches!(status, 301 | 302)
-        && textual.any(|textual| kind.eq_ignore_ascii_case(textual))
+    textual(status, kind, charset).is_some()
+}
+
+/// `Content-Type` with the charset for each type of text. Perf: prepared once.
+pub(crate) fn charset_lines(charset: &str) -> [OwnLines; TEXTUAL.len()] {
+    TEXTUAL.map(|kind| {
+        let mut line = OwnLines::new();
+        // Only a charset that is no header value is refused, and then a head that names it is.
+        let _ = line.add_joined(
+            Known::ContentType,
+            &[kind, b"; charset=", charset.as_bytes()],
+        );
+        line
+    })
+}
+
+/// Names the charset of text that does not name its own, as nginx's `charset` does.
+fn add_charset(
+    published: &Current,
+    head: &ResponseHead,
+    own: &mut OwnLines,
+) -> Result<(), http1::Error> {
+    let charset = &published.settings.charset;
+    let Some(kind) = head.headers.get(Known::ContentType) else {
+        return Ok(());
+    };
+    let Some(position) = textual(head.status(), kind, charset) else {
+        return Ok(());
+    };
+    match published.charset_lines.get(position) {
+        Some(line) if TEXTUAL.get(position) == Some(&kind) => own.add_all(line),
+        _ => {
+            let charset = charset.as_bytes();
+            own.add_joined(Known::ContentType, &[kind, b"; charset=", charset])?;
+        }
+    }
+    Ok(())
 }
 
 /// Adds what few answers have.
@@ -134,21 +172,15 @@ fn add_own(
     let settings = &exchange.published.settings;
     let (enabled, headers) = (settings.headers, &head.headers);
     let times = Latency::of(exchange);
-    if let Some(kind) = without_charset(head, &settings.charset) {
-        let charset = settings.charset.as_bytes();
-        own.add_joined(Known::ContentType, &[kind, b"; charset=", charset])?;
-    }
+    add_charset(&exchange.published, head, own)?;
     if enabled.upstream_status {
-        let status = Decimal::new(head.status().into());
-        own.add(Known::XKongUpstreamStatus, status.as_ref())?;
+        own.add_number(Known::XKongUpstreamStatus, head.status().into())?;
     }
     if enabled.upstream_latency {
-        let time = Decimal::new(times.upstream);
-        own.add(Known::XKongUpstreamLatency, time.as_ref())?;
+        own.add_number(Known::XKongUpstreamLatency, times.upstream())?;
     }
     if enabled.proxy_latency {
-        let time = Decimal::new(times.proxy);
-        own.add(Known::XKongProxyLatency, time.as_ref())?;
+        own.add_number(Known::XKongProxyLatency, times.proxy())?;
     }
     if enabled.via {
         let grpc = exchange.is_grpc_upstream();

@@ -68,12 +68,9 @@ impl Exchange {
             source: self.client,
             destination: self.peer.destination,
         };
-        let found = self
-            .published
-            .snapshot
-            .http
-            .find(&request)
-            .ok_or(Error::NoRoute)?;
+        let Some(found) = self.published.snapshot.http.find(&request) else {
+            return Err(Error::NoRoute);
+        };
         let route = found.route;
         let base = route
             .service

@@ -1,6 +1,6 @@
 //! Phase *pick target*: which address the request goes to, and what name it is given there.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -9,25 +9,29 @@ use net::Alpn;
 use net::connect::{Target, TargetTls};
 use net::tls::{ClientTls, ClientTlsSettings};
 use router::Protocol;
-use snapshot::{Service, Upstream};
+use snapshot::{Service, Upstream, authority};
 
 use crate::balancing::Pick;
 use crate::error::Error;
 use crate::exchange::Exchange;
-use crate::latency::Decimal;
 use crate::lease::{Lease, Past};
 
 /// Where a request goes.
 #[derive(Debug)]
 pub(crate) struct Picked {
     pub target: Target,
-    /// The value of `Host` there.
-    pub host: String,
+    /// The value of `Host` there, if it is not the service's.
+    host: Option<String>,
     /// The address out of an upstream's targets, if it came from there.
     lease: Option<Box<Lease>>,
 }
 
 impl Picked {
+    /// The value of `Host` there.
+    pub fn host<'a>(&'a self, service: &'a Service) -> &'a str {
+        self.host.as_deref().unwrap_or(service.authority())
+    }
+
     /// Notes that the target did not serve the request.
     pub fn failed(&mut self, error: &Error) {
         if let Some(lease) = &mut self.lease {
@@ -73,15 +77,9 @@ impl Exchange {
     }
 
     async fn pick_first(&mut self, service: &Service) -> Result<Picked, Error> {
-        let host = bare(&service.host);
-        if let Ok(ip) = host.parse::<IpAddr>() {
-            return self.picked(
-                service,
-                None,
-                SocketAddr::new(ip, service.port),
-                &service.host,
-                None,
-            );
+        if let Some(ip) = service.address() {
+            let address = SocketAddr::new(ip, service.port);
+            return self.picked(service, None, address, None, None);
         }
         if let Some(upstream) = self.published.snapshot.upstream(&service.host).cloned() {
             return Box::pin(self.pick_balanced(service, &upstream, Past::default())).await;
@@ -99,7 +97,9 @@ impl Exchange {
                     .await?
             }
         };
-        self.picked(service, None, address, &service.host, None)
+        // A name can have ports of its own.
+        let name = (address.port() != service.port).then_some(&*service.host);
+        self.picked(service, None, address, name, None)
     }
 
     async fn pick_balanced(
@@ -132,7 +132,7 @@ impl Exchange {
             }
             None => lease.address.target.clone(),
         };
-        self.picked(service, Some(upstream), address, &name, Some(lease))
+        self.picked(service, Some(upstream), address, Some(&name), Some(lease))
     }
 
     /// Waits until an address takes the request.
@@ -153,21 +153,24 @@ impl Exchange {
         }
     }
 
+    /// `name` is what the address goes by, if that is not the service's host with its port.
     fn picked(
         &self,
         service: &Service,
         upstream: Option<&Upstream>,
         address: SocketAddr,
-        name: &str,
+        name: Option<&str>,
         lease: Option<Box<Lease>>,
     ) -> Result<Picked, Error> {
+        let named = |name| authority(name, address.port(), service.protocol);
         let host = match &self.chosen()?.preserved_host {
-            Some(host) => host.clone(),
-            None => with_port(name, address.port(), service.protocol),
+            Some(host) => Some(host.clone()),
+            None => name.map(named),
         };
         let tls = match service.protocol {
             Protocol::Https | Protocol::Grpcs => {
                 let config = self.worker.client_tls(&self.published, service, upstream)?;
+                let host = host.as_deref().unwrap_or(service.authority());
                 let server_name = http1::host_name(host.as_bytes());
                 Some(TargetTls {
                     config,
@@ -233,44 +236,4 @@ pub(crate) fn compile_tls(
         tracing::error!(%error, service = %service.id, "cannot speak TLS to the upstream");
         Error::Internal("TLS to the upstream cannot be set up")
     })
-}
-
-/// A host without the brackets of an IPv6 address.
-fn bare(host: &str) -> &str {
-    host.strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-        .unwrap_or(host)
-}
-
-/// The value of `Host` for a name and a port, which is left out if the scheme implies it.
-fn with_port(name: &str, port: u16, protocol: Protocol) -> String {
-    let implied = match protocol {
-        Protocol::Http | Protocol::Grpc => 80,
-        _ => 443,
-    };
-    if port == implied {
-        name.to_owned()
-    } else {
-        // Perf: without the machinery of formatting.
-        let digits = Decimal::new(port.into());
-        let mut host = String::with_capacity(name.len() + 6);
-        host.push_str(name);
-        host.push(':');
-        host.push_str(digits.as_str());
-        host
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_port_of_the_scheme_is_left_out() {
-        assert_eq!(with_port("a", 80, Protocol::Http), "a");
-        assert_eq!(with_port("a", 443, Protocol::Http), "a:443");
-        assert_eq!(with_port("a", 80, Protocol::Https), "a:80");
-        assert_eq!(with_port("[::1]", 443, Protocol::Grpcs), "[::1]");
-        assert_eq!((bare("[::1]"), bare("a")), ("::1", "a"));
-    }
 }

@@ -185,6 +185,24 @@ impl Http1Body {
         })
     }
 
+    /// Copies a body of known length to the end of `out` and gives its length, if all of it has arrived and it is no longer
+    /// than `most`.
+    pub fn copy_whole(&mut self, most: usize, out: &mut BytesMut) -> Result<Option<usize>, Error> {
+        let inbox = &mut self.upstream.inbox;
+        let whole = self.decoder.remaining().and_then(|left| {
+            let left = usize::try_from(left).ok().filter(|left| *left <= most)?;
+            inbox.get(..left)
+        });
+        let Some(whole) = whole else {
+            return Ok(None);
+        };
+        let length = whole.len();
+        out.extend_from_slice(whole);
+        inbox.advance(length);
+        self.decoder.pass(length as u64).map_err(Error::Response)?;
+        Ok(Some(length))
+    }
+
     /// Reads more; false when the connection ended and with it the body.
     pub fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Error>> {
         let upstream = &mut self.upstream;

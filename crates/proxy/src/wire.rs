@@ -103,7 +103,7 @@ impl Outgoing {
 
     /// Puts a buffer before all pieces, which are copied behind it if they are small.
     pub fn begin(&mut self, mut buffer: BytesMut) {
-        if self.waiting() <= COPIED {
+        if !self.first.is_empty() && self.waiting() <= COPIED {
             buffer.extend_from_slice(&std::mem::take(&mut self.first));
             // Perf: mostly there is none, and finding that out costs less than beginning to drain.
             while let Some(piece) = self.rest.pop_front() {
@@ -242,6 +242,9 @@ impl Outgoing {
         let of_buffer = written.min(self.buffer.len() - self.begun);
         self.begun += of_buffer;
         written -= of_buffer;
+        if written == 0 {
+            return;
+        }
         while written >= self.first.len() {
             written -= self.first.len();
             match self.rest.pop_front() {

@@ -25,7 +25,7 @@ pub use certificate::{CaCertificate, Certificate, Material};
 pub use load::{fetch, load};
 pub use plugins::{Chain, ChainKey, Instance, Link, NoPlugins, PluginTable, Plugins};
 pub use route::Route;
-pub use service::Service;
+pub use service::{Service, authority};
 pub use snapshot::{Options, Snapshot};
 pub use upstream::{Target, Upstream};
 pub use vault::{References, Unresolved, Vault};

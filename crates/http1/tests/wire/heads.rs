@@ -245,6 +245,10 @@ fn own_lines_stand_in_for_received_ones() {
     own.add_joined(Known::Host, &[b"inner", b":81"]).unwrap();
     own.add_all(&prepared);
     own.leave_out(Known::XForwardedPrefix);
+    own.add_number(Known::XKongProxyLatency, 7).unwrap();
+    own.add_number(Known::XKongUpstreamLatency, 10).unwrap();
+    own.add_number(Known::XKongResponseLatency, u64::MAX)
+        .unwrap();
     let head = request(
         b"GET / HTTP/1.1\r\nHost: outer\r\nVia: a\r\nX-A: 1\r\nvia: b\r\nX-Forwarded-Prefix: /p\r\n\r\n",
     );
@@ -254,7 +258,8 @@ fn own_lines_stand_in_for_received_ones() {
         .unwrap();
     assert_eq!(
         &out[..],
-        b"GET / HTTP/1.1\r\nHost: inner:81\r\nVia: 1.1 us\r\nX-A: 1\r\n\r\n"
+        b"GET / HTTP/1.1\r\nHost: inner:81\r\nVia: 1.1 us\r\nX-Kong-Proxy-Latency: 7\r\n\
+          X-Kong-Upstream-Latency: 10\r\nX-Kong-Response-Latency: 18446744073709551615\r\nX-A: 1\r\n\r\n"
     );
     own.apply(&mut head.headers).unwrap();
     let edited: Vec<_> = head
@@ -262,9 +267,32 @@ fn own_lines_stand_in_for_received_ones() {
         .iter()
         .map(|field| (field.name, field.value))
         .collect();
-    let expected: [(&[u8], &[u8]); 3] =
-        [(b"X-A", b"1"), (b"Host", b"inner:81"), (b"Via", b"1.1 us")];
+    let expected: [(&[u8], &[u8]); 6] = [
+        (b"X-A", b"1"),
+        (b"Host", b"inner:81"),
+        (b"Via", b"1.1 us"),
+        (b"X-Kong-Proxy-Latency", b"7"),
+        (b"X-Kong-Upstream-Latency", b"10"),
+        (b"X-Kong-Response-Latency", b"18446744073709551615"),
+    ];
     assert_eq!(edited, expected);
+}
+
+#[test]
+fn names_that_cannot_be_there_are_told_without_a_search() {
+    let mut head = request(b"GET / HTTP/1.1\r\nHost: a\r\nVia: b\r\n\r\n")
+        .unwrap()
+        .0;
+    let headers = &mut head.headers;
+    assert!(headers.may_contain(&[Known::Cookie, Known::Via]));
+    assert!(!headers.may_contain(&[Known::Cookie, Known::Other]));
+    assert!(!headers.contains("x-a"));
+    headers.remove(Known::Via);
+    assert!(!headers.may_contain(&[Known::Via]));
+    headers.append("X-A", "1").unwrap();
+    assert!(headers.may_contain(&[Known::Other]) && headers.contains("x-a"));
+    headers.set(Known::Via, "c").unwrap();
+    assert!(headers.may_contain(&[Known::Via]));
 }
 
 #[test]
