@@ -7,72 +7,75 @@ pub(crate) struct IndexedHeap {
     heap: Vec<usize>,
     /// Where an index stands in `heap`.
     places: Vec<Option<usize>>,
-    /// Taken out for the length of a search.
-    aside: Vec<usize>,
 }
 
 impl IndexedHeap {
     /// A heap of the indices whose key is given.
     pub(crate) fn new(keys: impl Iterator<Item = Option<f64>>) -> Self {
+        let keys: Vec<Option<f64>> = keys.collect();
         let mut this = Self {
-            keys: Vec::new(),
-            heap: Vec::new(),
-            places: Vec::new(),
-            aside: Vec::new(),
+            keys: vec![0.0; keys.len()],
+            heap: Vec::with_capacity(keys.len()),
+            places: vec![None; keys.len()],
         };
-        for (index, key) in keys.enumerate() {
-            this.keys.push(key.unwrap_or_default());
-            this.places.push(None);
-            if key.is_some() {
-                this.push(index);
-            }
+        for (index, key) in keys.into_iter().enumerate() {
+            this.put(index, key);
         }
         this
     }
 
     /// The least index that is allowed.
-    pub(crate) fn first(&mut self, allowed: impl Fn(usize) -> bool) -> Option<usize> {
-        let mut found = None;
-        while let Some(&index) = self.heap.first() {
-            if allowed(index) {
-                found = Some(index);
-                break;
-            }
-            self.remove_first();
-            self.aside.push(index);
-        }
-        while let Some(index) = self.aside.pop() {
-            self.push(index);
-        }
-        found
+    ///
+    /// Perf: it looks at no more than those before it that are not allowed, and at what follows them.
+    pub(crate) fn first(&self, allowed: impl Fn(usize) -> bool) -> Option<usize> {
+        let mut least = None;
+        self.search(0, &allowed, &mut least);
+        least
     }
 
-    /// Changes the key of an index that is in the heap.
+    /// Makes `least` the least that is allowed from a place downwards, if it is less. As deep as the heap is.
+    fn search(&self, place: usize, allowed: &impl Fn(usize) -> bool, least: &mut Option<usize>) {
+        let Some(&index) = self.heap.get(place) else {
+            return;
+        };
+        if least.is_some_and(|least| !self.precedes(index, least)) {
+            return;
+        }
+        if allowed(index) {
+            *least = Some(index);
+            return;
+        }
+        self.search(2 * place + 1, allowed, least);
+        self.search(2 * place + 2, allowed, least);
+    }
+
+    /// Changes the key of an index; what is not in the heap stays outside.
     pub(crate) fn set(&mut self, index: usize, key: f64) {
         if let Some(place) = self.places.get(index).copied().flatten() {
             self.keys[index] = key;
-            self.sift_up(place);
-            if let Some(place) = self.places[index] {
-                self.sift_down(place);
+            self.sift(place);
+        }
+    }
+
+    /// Puts an index in, changes its key, or takes it out if it has none.
+    pub(crate) fn put(&mut self, index: usize, key: Option<f64>) {
+        match (self.places.get(index).copied(), key) {
+            (Some(Some(_)), Some(key)) => self.set(index, key),
+            (Some(None), Some(key)) => {
+                self.keys[index] = key;
+                self.places[index] = Some(self.heap.len());
+                self.heap.push(index);
+                self.sift(self.heap.len() - 1);
             }
-        }
-    }
-
-    fn push(&mut self, index: usize) {
-        self.heap.push(index);
-        self.places[index] = Some(self.heap.len() - 1);
-        self.sift_up(self.heap.len() - 1);
-    }
-
-    fn remove_first(&mut self) {
-        if self.heap.is_empty() {
-            return;
-        }
-        let index = self.heap.swap_remove(0);
-        self.places[index] = None;
-        if let Some(&moved) = self.heap.first() {
-            self.places[moved] = Some(0);
-            self.sift_down(0);
+            (Some(Some(place)), None) => {
+                self.heap.swap_remove(place);
+                self.places[index] = None;
+                if let Some(&moved) = self.heap.get(place) {
+                    self.places[moved] = Some(place);
+                    self.sift(place);
+                }
+            }
+            (Some(None), None) | (None, _) => {}
         }
     }
 
@@ -83,7 +86,8 @@ impl IndexedHeap {
             .is_lt()
     }
 
-    fn sift_up(&mut self, mut place: usize) {
+    /// Moves what stands at a place to where it belongs.
+    fn sift(&mut self, mut place: usize) {
         while place > 0 {
             let parent = (place - 1) / 2;
             if !self.precedes(self.heap[place], self.heap[parent]) {
@@ -92,9 +96,6 @@ impl IndexedHeap {
             self.swap(place, parent);
             place = parent;
         }
-    }
-
-    fn sift_down(&mut self, mut place: usize) {
         loop {
             let mut least = place;
             for child in [2 * place + 1, 2 * place + 2] {

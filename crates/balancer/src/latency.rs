@@ -64,7 +64,16 @@ impl Latency {
         self.averages.get(index).copied()
     }
 
-    pub(crate) fn pick(&mut self, allowed: impl Fn(usize) -> bool) -> Option<usize> {
+    /// Leaves out what is not healthy.
+    pub(crate) fn set_healthy(&mut self, healthy: &[bool]) {
+        for (index, (average, weight)) in self.averages.iter().zip(&self.weights).enumerate() {
+            let is_healthy = healthy.get(index).copied().unwrap_or_default();
+            let score = score(*average, *weight, self.epoch).filter(|_| is_healthy);
+            self.scores.put(index, score);
+        }
+    }
+
+    pub(crate) fn pick(&self, allowed: impl Fn(usize) -> bool) -> Option<usize> {
         self.scores.first(allowed)
     }
 

@@ -28,6 +28,15 @@ impl LeastConnections {
         self.open.get(index).copied().unwrap_or_default()
     }
 
+    /// Leaves out what is not healthy.
+    pub(crate) fn set_healthy(&mut self, healthy: &[bool]) {
+        for (index, (open, weight)) in self.open.iter().zip(&self.weights).enumerate() {
+            let is_healthy = healthy.get(index).copied().unwrap_or_default();
+            let load = load(*open, *weight).filter(|_| is_healthy);
+            self.heap.put(index, load);
+        }
+    }
+
     pub(crate) fn pick(&mut self, allowed: impl Fn(usize) -> bool) -> Option<usize> {
         let index = self.heap.first(allowed)?;
         self.open[index] = self.open[index].saturating_add(1);

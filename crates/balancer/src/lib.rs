@@ -1,8 +1,8 @@
 //! Which address of an upstream gets the next request: Kong's four algorithms as pure state machines.
 //!
 //! No IO and no clock: time and randomness come in as arguments. A [`Balancer`] belongs to one worker and is changed
-//! by every pick; it knows its addresses by index. Whether an address may be used (its health, whether this exchange
-//! has tried it) is asked of the caller at each pick, so that health lives where all workers see it.
+//! by every pick; it knows its addresses by index. It is told which of them are healthy whenever that changes; what
+//! differs from exchange to exchange (which addresses it has tried, which have room now) is asked at each pick.
 
 mod consistent_hashing;
 mod hash;
@@ -59,10 +59,8 @@ pub struct Shape {
     pub targets: usize,
 }
 
-/// What a pick may take.
+/// What a pick may take, of those that are healthy.
 pub trait Eligible {
-    /// Whether the address is healthy.
-    fn is_healthy(&self, address: usize) -> bool;
     /// Whether this exchange has tried it already. Such an address is taken only if there is no other.
     fn is_tried(&self, address: usize) -> bool;
     /// Whether it takes another exchange now.
@@ -75,15 +73,11 @@ pub trait Eligible {
     }
 }
 
-/// Every address is healthy and untried.
+/// Every address is untried and has room.
 #[derive(Debug, Clone, Copy)]
 pub struct All;
 
 impl Eligible for All {
-    fn is_healthy(&self, _: usize) -> bool {
-        true
-    }
-
     fn is_tried(&self, _: usize) -> bool {
         false
     }
@@ -93,6 +87,8 @@ impl Eligible for All {
 #[derive(Debug)]
 pub struct Balancer {
     addresses: Vec<Address>,
+    /// By address. Perf: what is known of its health lies elsewhere, and far apart.
+    healthy: Vec<bool>,
     state: State,
 }
 
@@ -105,7 +101,8 @@ enum State {
 }
 
 impl Balancer {
-    /// A balancer over addresses, which keep the order they are given in. The random numbers decide where a round begins.
+    /// A balancer over addresses, which keep the order they are given in, and are healthy. The random numbers decide where
+    /// a round begins.
     pub fn new(
         shape: Shape,
         addresses: Vec<Address>,
@@ -123,10 +120,19 @@ impl Balancer {
             }
             Algorithm::Latency => State::Latency(Latency::new(weights(), now, |_| None)),
         };
-        Self { addresses, state }
+        Self::with_state(addresses, state)
     }
 
-    /// A balancer over new addresses that goes on with what this one has counted and measured for those that stay.
+    fn with_state(addresses: Vec<Address>, state: State) -> Self {
+        Self {
+            healthy: vec![true; addresses.len()],
+            addresses,
+            state,
+        }
+    }
+
+    /// A balancer over new addresses that goes on with what this one has counted and measured for those that stay. All are
+    /// healthy until somebody says otherwise.
     #[must_use]
     pub fn with_addresses(
         &self,
@@ -152,7 +158,7 @@ impl Balancer {
             }
             _ => return Self::new(shape, addresses, now, random),
         };
-        Self { addresses, state }
+        Self::with_state(addresses, state)
     }
 
     /// The addresses, in the order of their indices.
@@ -168,13 +174,30 @@ impl Balancer {
             .position(|own| own.endpoint() == endpoint)
     }
 
+    /// Says which addresses are healthy from now on. No other one is picked.
+    pub fn set_healthy(&mut self, is_healthy: impl Fn(usize) -> bool) {
+        for (index, healthy) in self.healthy.iter_mut().enumerate() {
+            *healthy = is_healthy(index);
+        }
+        match &mut self.state {
+            State::RoundRobin(_) | State::ConsistentHashing(_) => {}
+            State::LeastConnections(state) => state.set_healthy(&self.healthy),
+            State::Latency(state) => state.set_healthy(&self.healthy),
+        }
+    }
+
+    /// Whether an address is healthy, as far as it was said.
+    pub fn is_healthy(&self, address: usize) -> bool {
+        self.healthy.get(address).copied().unwrap_or_default()
+    }
+
     /// Chooses an address for an exchange; `None` if no healthy address with room has a weight.
     ///
     /// `key` is what consistent hashing goes by; equal keys get the same address as long as it can be used.
     /// Addresses that were tried come last, and before them those that are to be spared. With least connections, each
     /// pick must be paired with a [`Self::release`].
     pub fn pick(&mut self, key: &[u8], eligible: &impl Eligible) -> Option<usize> {
-        let usable = |address: usize| eligible.is_healthy(address) && eligible.has_room(address);
+        let usable = |address: usize| eligible.has_room(address);
         let fresh = |address: usize| usable(address) && !eligible.is_tried(address);
         let picked = self.pick_among(key, |address| {
             fresh(address) && !eligible.is_spared(address)
@@ -185,6 +208,8 @@ impl Balancer {
     }
 
     fn pick_among(&mut self, key: &[u8], allowed: impl Fn(usize) -> bool) -> Option<usize> {
+        let healthy = &self.healthy;
+        let allowed = |index: usize| healthy.get(index) == Some(&true) && allowed(index);
         match &mut self.state {
             State::RoundRobin(state) => state.pick(allowed),
             State::ConsistentHashing(state) => state.pick(key, allowed),
@@ -207,15 +232,15 @@ impl Balancer {
         }
     }
 
-    /// The percentage of the total weight that is on healthy addresses; `None` without weight.
-    pub fn healthy_share(&self, eligible: &impl Eligible) -> Option<f64> {
+    /// The percentage of the total weight that is on addresses which are healthy; `None` without weight.
+    pub fn healthy_share(&self, is_healthy: impl Fn(usize) -> bool) -> Option<f64> {
         let total: u64 = self
             .addresses
             .iter()
             .map(|address| u64::from(address.weight))
             .sum();
         let healthy = self.addresses.iter().enumerate();
-        let healthy = healthy.filter(|(index, _)| eligible.is_healthy(*index));
+        let healthy = healthy.filter(|(index, _)| is_healthy(*index));
         let healthy: u64 = healthy.map(|(_, address)| u64::from(address.weight)).sum();
         #[expect(
             clippy::cast_precision_loss,

@@ -43,17 +43,12 @@ fn over(algorithm: Algorithm, weights: &[u32]) -> Balancer {
 
 #[derive(Default)]
 struct Limits {
-    unhealthy: HashSet<usize>,
     tried: HashSet<usize>,
     full: HashSet<usize>,
     spared: HashSet<usize>,
 }
 
 impl Eligible for Limits {
-    fn is_healthy(&self, address: usize) -> bool {
-        !self.unhealthy.contains(&address)
-    }
-
     fn is_tried(&self, address: usize) -> bool {
         self.tried.contains(&address)
     }
@@ -242,7 +237,6 @@ fn what_is_spared_comes_before_what_was_tried_and_what_is_full_never() {
             tried: HashSet::from([1]),
             full: HashSet::from([0]),
             spared: HashSet::from([2]),
-            ..Limits::default()
         };
         for expected in [Some(3), Some(2), Some(1), None] {
             for key in 0..20_u32 {
@@ -299,12 +293,9 @@ fn counts_and_measurements_survive_a_change_of_addresses() {
 #[test]
 fn health_is_a_share_of_the_weight() {
     let balancer = over(Algorithm::RoundRobin, &[60, 40]);
-    let eligible = Limits {
-        unhealthy: HashSet::from([0]),
-        ..Limits::default()
-    };
-    assert_eq!(balancer.healthy_share(&eligible), Some(40.0));
-    assert_eq!(over(Algorithm::RoundRobin, &[0]).healthy_share(&All), None);
+    assert_eq!(balancer.healthy_share(|index| index != 0), Some(40.0));
+    let without_weight = over(Algorithm::RoundRobin, &[0]);
+    assert_eq!(without_weight.healthy_share(|_| true), None);
 }
 
 proptest! {
@@ -327,23 +318,43 @@ proptest! {
         }
     }
 
+    /// Whoever has the next turn of those that may have one gets it, however the round is prepared.
+    #[test]
+    fn round_robin_goes_on_to_the_next_turn_that_is_allowed(
+        weights in proptest::collection::vec(0u32..3000, 1..8),
+        full in proptest::collection::vec(proptest::collection::hash_set(0usize..8, 0..8), 1..60),
+    ) {
+        let round = round_of(&weights);
+        prop_assume!(!round.is_empty());
+        let mut balancer = over(Algorithm::RoundRobin, &weights);
+        let picks: Vec<usize> = (0..round.len()).filter_map(|_| balancer.pick(b"", &All)).collect();
+        let rotated = |by: usize| round[by..].iter().chain(&round[..by]);
+        let mut at = (0..round.len()).find(|by| rotated(*by).eq(&picks)).unwrap();
+        for full in full {
+            let expected = rotated(at).position(|index| !full.contains(index));
+            let picked = balancer.pick(b"", &Limits { full, ..Limits::default() });
+            prop_assert_eq!(picked, expected.map(|after| round[(at + after) % round.len()]));
+            at = expected.map_or(at, |after| at + after + 1) % round.len();
+        }
+    }
+
     /// What is out loses its turns, and the others share them by their weights.
     #[test]
     fn round_robin_starves_nobody_while_others_are_out(
         weights in proptest::collection::vec(1u32..20, 2..10),
         sick in proptest::collection::hash_set(0usize..10, 0..9),
     ) {
-        let eligible = Limits { unhealthy: sick, ..Limits::default() };
         let mut balancer = over(Algorithm::RoundRobin, &weights);
+        balancer.set_healthy(|index| !sick.contains(&index));
         let total: u32 = weights.iter().sum();
         let mut counts = vec![0_u32; weights.len()];
         for _ in 0..2 * total {
-            if let Some(picked) = balancer.pick(b"", &eligible) {
+            if let Some(picked) = balancer.pick(b"", &All) {
                 counts[picked] += 1;
             }
         }
         for (index, count) in counts.iter().enumerate() {
-            prop_assert_eq!(*count > 0, eligible.is_healthy(index), "{:?} of {:?}", counts, weights);
+            prop_assert_eq!(*count > 0, !sick.contains(&index), "{:?} of {:?}", counts, weights);
         }
     }
 
@@ -353,40 +364,55 @@ proptest! {
         sick in proptest::collection::hash_set(0usize..20, 0..20),
         keys in proptest::collection::vec(any::<u32>(), 1..40),
     ) {
-        let eligible = Limits { unhealthy: sick, ..Limits::default() };
-        let possible = |index: usize| weights[index] > 0 && eligible.is_healthy(index);
+        let possible = |index: usize| weights[index] > 0 && !sick.contains(&index);
         let any = (0..weights.len()).any(possible);
         for algorithm in ALGORITHMS {
             let mut balancer = over(algorithm, &weights);
+            balancer.set_healthy(|index| !sick.contains(&index));
             for key in &keys {
-                let picked = balancer.pick(&key.to_le_bytes(), &eligible);
+                let picked = balancer.pick(&key.to_le_bytes(), &All);
                 prop_assert_eq!(picked.is_some(), any, "{:?}", algorithm);
                 prop_assert!(picked.is_none_or(possible), "{:?}", algorithm);
             }
         }
     }
 
+    /// Whatever falls ill, recovers or is full meanwhile.
     #[test]
-    fn least_connections_never_picks_a_fuller_address(weights in proptest::collection::vec(1u32..50, 1..10), picks in 1usize..60) {
+    fn least_connections_never_picks_a_fuller_address(
+        weights in proptest::collection::vec(0u32..50, 1..10),
+        steps in proptest::collection::vec((any::<u16>(), any::<u16>(), any::<bool>()), 1..60),
+    ) {
         let mut balancer = over(Algorithm::LeastConnections, &weights);
         let mut open = vec![0u32; weights.len()];
-        for _ in 0..picks {
-            let load = |index: usize, open: &[u32]| f64::from(open[index] + 1) / f64::from(weights[index]);
-            let least = (0..weights.len()).map(|index| load(index, &open)).fold(f64::MAX, f64::min);
-            let picked = balancer.pick(b"", &All).unwrap();
-            prop_assert!(load(picked, &open) <= least);
+        for (sick, full, is_over) in steps {
+            let is_in = |set: u16, index: usize| set >> index & 1 == 1;
+            balancer.set_healthy(|index| !is_in(sick, index));
+            let full: HashSet<usize> = (0..weights.len()).filter(|index| is_in(full, *index)).collect();
+            let load = |index: usize| f64::from(open[index] + 1) / f64::from(weights[index]);
+            let possible = |index: &usize| weights[*index] > 0 && !is_in(sick, *index) && !full.contains(index);
+            let least = (0..weights.len()).filter(possible).map(load).min_by(f64::total_cmp);
+            let picked = balancer.pick(b"", &Limits { full: full.clone(), ..Limits::default() });
+            prop_assert_eq!(picked.map(load), least);
+            prop_assert!(picked.is_none_or(|index| possible(&index)));
+            let Some(picked) = picked else { continue };
             open[picked] += 1;
+            if is_over {
+                balancer.release(picked, None, Instant::now());
+                open[picked] -= 1;
+            }
         }
     }
 
     #[test]
     fn hashing_moves_only_keys_of_the_lost_address(lost in 0usize..8, keys in proptest::collection::vec(any::<u64>(), 1..60)) {
         let mut balancer = over(Algorithm::ConsistentHashing, &[100; 8]);
-        let eligible = Limits { unhealthy: HashSet::from([lost]), ..Limits::default() };
         for key in keys {
             let key = key.to_string();
+            balancer.set_healthy(|_| true);
             let before = balancer.pick(key.as_bytes(), &All).unwrap();
-            let after = balancer.pick(key.as_bytes(), &eligible).unwrap();
+            balancer.set_healthy(|index| index != lost);
+            let after = balancer.pick(key.as_bytes(), &All).unwrap();
             prop_assert!(before == after || before == lost);
         }
     }
@@ -431,6 +457,18 @@ proptest! {
         }
         prop_assert_eq!(owners.len(), weights.len());
     }
+}
+
+/// The addresses of all turns of a round, by definition.
+fn round_of(weights: &[u32]) -> Vec<usize> {
+    let divisor = weights.iter().fold(0, |a, b| gcd(a, *b)).max(1);
+    let mut turns = Vec::new();
+    for (index, weight) in weights.iter().map(|weight| weight / divisor).enumerate() {
+        turns.extend((1..=weight).map(|number| (number, weight, index)));
+    }
+    turns.sort_by_key(|(.., index)| *index);
+    turns.sort_by(|(a, a_of, _), (b, b_of, _)| (a * b_of).cmp(&(b * a_of)));
+    turns.into_iter().map(|(.., index)| index).collect()
 }
 
 fn gcd(a: u32, b: u32) -> u32 {

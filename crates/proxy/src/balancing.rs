@@ -60,7 +60,7 @@ struct Entry {
     /// In the same order, for those that were picked.
     tallies: Vec<Option<Arc<Tally>>>,
     /// How the upstream stands, and the state of the group that this was found in.
-    standing: Cell<(u64, Standing)>,
+    standing: (u64, Standing),
 }
 
 /// How an upstream as a whole stands.
@@ -86,7 +86,6 @@ pub(crate) enum Pick {
 struct Choice<'a> {
     tried: Vec<usize>,
     health: &'a [Arc<AddressHealth>],
-    ignores_health: bool,
     /// Requests that an address handles at a time.
     limit: Option<u32>,
     /// Others took the last place there.
@@ -96,11 +95,6 @@ struct Choice<'a> {
 }
 
 impl Eligible for Choice<'_> {
-    fn is_healthy(&self, address: usize) -> bool {
-        let health = self.health.get(address);
-        self.ignores_health || health.is_none_or(|health| health.is_healthy())
-    }
-
     fn is_tried(&self, address: usize) -> bool {
         self.tried.contains(&address)
     }
@@ -237,7 +231,7 @@ impl Balancers {
             group,
             tallies: vec![None; health.len()],
             health,
-            standing: Cell::new((u64::MAX, Standing::Healthy)),
+            standing: (u64::MAX, Standing::Healthy),
         };
         entries.insert(upstream.id, entry);
     }
@@ -248,19 +242,18 @@ impl Balancers {
         let Some(entry) = entries.get_mut(&upstream.id) else {
             return Pick::Nobody;
         };
-        let options = &entry.upstream.options;
         let places = past
             .tried
             .iter()
             .filter_map(|address| entry.balancer.index_of(address));
-        let standing = entry.standing();
-        if standing == Standing::Unhealthy {
+        let tried = places.collect();
+        if entry.standing() == Standing::Unhealthy {
             return Pick::Nobody;
         }
+        let options = &entry.upstream.options;
         let mut choice = Choice {
-            tried: places.collect(),
+            tried,
             health: &entry.health,
-            ignores_health: standing == Standing::Panic || !entry.group.is_on(),
             limit: options.max_connections,
             full: Vec::new(),
             slow_start: options
@@ -271,7 +264,7 @@ impl Balancers {
         let key = past.key.as_deref().unwrap_or_default();
         let (index, place) = loop {
             let Some(index) = entry.balancer.pick(key, &choice) else {
-                return entry.nobody(&choice);
+                return entry.nobody();
             };
             let (Some(limit), Some(health)) = (choice.limit, entry.health.get(index)) else {
                 break (index, None);
@@ -293,40 +286,39 @@ impl Balancers {
 }
 
 impl Entry {
-    /// How the upstream stands. Perf: weighed anew only when a verdict changed.
-    fn standing(&self) -> Standing {
+    /// How the upstream stands; the balancer knows what that means for each address. Perf: weighed anew only when a
+    /// verdict changed.
+    fn standing(&mut self) -> Standing {
         if !self.group.is_on() {
             return Standing::Healthy;
         }
         let turns = self.group.turns();
-        let (weighed, standing) = self.standing.get();
+        let (weighed, standing) = self.standing;
         if weighed == turns {
             return standing;
         }
-        let healthy = Choice {
-            tried: Vec::new(),
-            health: &self.health,
-            ignores_health: false,
-            limit: None,
-            full: Vec::new(),
-            slow_start: None,
+        let is_healthy = |index: usize| {
+            let health = self.health.get(index);
+            health.is_none_or(|health| health.is_healthy())
         };
         let panics_below = self.upstream.options.panic_threshold.unwrap_or(0.0);
         let threshold = self.group.checks().threshold;
-        let standing = match self.balancer.healthy_share(&healthy) {
+        let standing = match self.balancer.healthy_share(is_healthy) {
             Some(share) if share < panics_below => Standing::Panic,
             Some(share) if share > threshold => Standing::Healthy,
             _ => Standing::Unhealthy,
         };
-        self.standing.set((turns, standing));
+        self.balancer
+            .set_healthy(|index| standing == Standing::Panic || is_healthy(index));
+        self.standing = (turns, standing);
         standing
     }
 
     /// Why there was nobody to pick.
-    fn nobody(&self, choice: &Choice<'_>) -> Pick {
+    fn nobody(&self) -> Pick {
         let addresses = self.balancer.addresses().iter().enumerate();
         let usable = addresses
-            .filter(|(index, address)| address.weight > 0 && choice.is_healthy(*index))
+            .filter(|(index, address)| address.weight > 0 && self.balancer.is_healthy(*index))
             .count();
         if usable == 0 {
             return Pick::Nobody;

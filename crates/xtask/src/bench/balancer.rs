@@ -48,17 +48,22 @@ fn picks(report: &mut Report) -> anyhow::Result<()> {
         ("LeastConnections", Some(300)),
         ("Latency", None),
     ] {
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix(algorithm)?.strip_prefix(": "));
-        let time = line.and_then(|line| line.split_once("ns ")?.0.parse::<u64>().ok());
-        let time = time.with_context(|| format!("no time of {algorithm} in {text:?}"))?;
-        report.balancer(
-            &format!("A pick among 1,000 targets, {algorithm}"),
-            &format!("{time} ns"),
-            &goal.map_or("–".to_owned(), |goal| format!("{goal} ns")),
-            goal.is_none_or(|goal| time <= goal),
-        );
+        for (case, meaning) in [
+            ("EqualWeights", "equal weights"),
+            ("Weights", "various weights"),
+            ("MostUnhealthy", "two of three unhealthy"),
+        ] {
+            let name = format!("{algorithm} {case}: ");
+            let line = text.lines().find_map(|line| line.strip_prefix(&name));
+            let time = line.and_then(|line| line.split_once("ns ")?.0.parse::<u64>().ok());
+            let time = time.with_context(|| format!("no time of {name}in {text:?}"))?;
+            report.balancer(
+                &format!("A pick among 1,000 targets, {algorithm}, {meaning}"),
+                &format!("{time} ns"),
+                &goal.map_or("–".to_owned(), |goal| format!("{goal} ns")),
+                goal.is_none_or(|goal| time <= goal),
+            );
+        }
     }
     Ok(())
 }
