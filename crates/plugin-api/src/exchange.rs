@@ -84,6 +84,8 @@ pub struct Matched<'a> {
     pub service_host: Option<&'a str>,
     /// What the route's regular expressions caught.
     pub captures: Option<&'a Captures>,
+    /// The part of the path that the route takes away. For gRPC upstreams it stands in the target nevertheless.
+    pub prefix: Option<&'a [u8]>,
 }
 
 /// An entity by its names.

@@ -77,6 +77,7 @@ impl Sample {
                 service: self.service,
                 service_host: self.service.map(|_| "service.test"),
                 captures: None,
+                prefix: None,
             },
             work: &mut self.work,
         }

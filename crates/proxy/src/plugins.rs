@@ -429,6 +429,7 @@ impl Exchange {
                     }),
                     service_host: service.map(|service| &*service.host),
                     captures: chosen.captures.as_deref(),
+                    prefix: chosen.prefix.as_deref(),
                 };
                 (matched, &mut chosen.target)
             }

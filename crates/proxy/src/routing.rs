@@ -9,6 +9,7 @@ use snapshot::{Route, Service};
 use crate::client_address::is_trusted;
 use crate::error::Error;
 use crate::exchange::Exchange;
+use crate::grpc::is_grpc;
 
 /// The route of an exchange, and what follows from how it matched.
 #[derive(Debug)]
@@ -16,7 +17,7 @@ pub(crate) struct Chosen {
     pub route: Arc<Route>,
     /// Path and query for the upstream.
     pub target: Vec<u8>,
-    /// The part of the path that the upstream does not see.
+    /// The part of the path that the route takes away.
     pub prefix: Option<Vec<u8>>,
     /// The client's `Host`, if the route hands it on.
     pub preserved_host: Option<String>,
@@ -72,16 +73,16 @@ impl Exchange {
             return Err(Error::NoRoute);
         };
         let route = found.route;
-        let base = route
-            .service
-            .as_ref()
+        let service = route.service.as_deref();
+        let base = service
             .and_then(|service| service.path.as_deref())
             .unwrap_or("/");
         let parts = UpstreamPath {
             path: &path,
             matched: found.matched_len(),
             base: base.as_bytes(),
-            strip_path: route.strip_path,
+            // Compat: a gRPC upstream is asked for the client's path, which names the method.
+            strip_path: route.strip_path && !service.is_some_and(is_grpc),
             handling: route.path_handling,
         };
         let mut target =
