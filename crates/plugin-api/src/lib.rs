@@ -50,7 +50,7 @@ pub use exchange::{
 };
 pub use handler::{Failure, Flow, Handler, Needs, Outcome, Phase, Phases, Step};
 pub use handshake::{Handshake, KeyPair};
-pub use http1::{Known, Method, RequestHead, ResponseHead, Version};
+pub use http1::{Headers, Known, Method, RequestHead, ResponseHead, Version};
 pub use log_entry::{LogEntry, LoggedRecord};
 pub use machine::Machine;
 pub use reply::{Body, Reply};

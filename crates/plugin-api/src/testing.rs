@@ -31,6 +31,8 @@ pub struct Sample {
     pub connection: ClientConnection<'static>,
     pub route: Option<Entity<'static>>,
     pub service: Option<Entity<'static>>,
+    /// As [`Matched::prefix`].
+    pub prefix: Option<&'static [u8]>,
 }
 
 impl Sample {
@@ -63,6 +65,7 @@ impl Sample {
                 id: Uuid::from_u128(2),
                 name: None,
             }),
+            prefix: None,
         }
     }
 
@@ -77,7 +80,7 @@ impl Sample {
                 service: self.service,
                 service_host: self.service.map(|_| "service.test"),
                 captures: None,
-                prefix: None,
+                prefix: self.prefix,
             },
             work: &mut self.work,
         }
