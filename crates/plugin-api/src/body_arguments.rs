@@ -1,7 +1,7 @@
 //! Arguments in request bodies: JSON objects, URL-encoded forms, and multipart forms.
 
 use bytes::Bytes;
-use http1::{Framing, Known};
+use http1::{Framing, Known, RequestHead};
 use serde_json::{Map, Value};
 
 use crate::arguments::{arguments, push_argument};
@@ -24,33 +24,60 @@ pub struct Part {
     pub body: Vec<u8>,
 }
 
+/// The kinds of bodies that can be taken apart.
+enum Kind {
+    Json,
+    Form,
+    Multipart,
+}
+
+impl Kind {
+    fn of(content_type: &str) -> Option<Self> {
+        let essence = content_type.split(';').next().unwrap_or_default().trim();
+        let is = |kind: &str| essence.eq_ignore_ascii_case(kind);
+        if is("application/json") {
+            Some(Self::Json)
+        } else if is("application/x-www-form-urlencoded") {
+            Some(Self::Form)
+        } else if is("multipart/form-data") {
+            Some(Self::Multipart)
+        } else {
+            None
+        }
+    }
+}
+
 impl BodyArguments {
     /// Takes the body of a request apart; `None` if there is none, or if it is of no such kind.
     pub fn of(exchange: &Exchange<'_>) -> Option<Self> {
-        let kind = exchange.head.headers.get_str(Known::ContentType)?;
+        let content_type = exchange.head.headers.get_str(Known::ContentType)?;
         let body = exchange.body();
-        let essence = kind.split(';').next().unwrap_or_default().trim();
-        if essence.eq_ignore_ascii_case("application/json") {
-            return match serde_json::from_slice(body).ok()? {
+        match Kind::of(content_type)? {
+            Kind::Json => match serde_json::from_slice(body).ok()? {
                 Value::Object(members) => Some(Self::Json(members)),
                 _ => None,
-            };
+            },
+            Kind::Form => {
+                let pairs = arguments(body).map(|argument| {
+                    (
+                        argument.name.into_owned(),
+                        argument.value.map(|v| v.into_owned()),
+                    )
+                });
+                Some(Self::Form(pairs.collect()))
+            }
+            Kind::Multipart => {
+                let boundary = boundary(content_type)?;
+                let parts = split_multipart(body, &boundary)?;
+                Some(Self::Multipart { boundary, parts })
+            }
         }
-        if essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-            let pairs = arguments(body).map(|argument| {
-                (
-                    argument.name.into_owned(),
-                    argument.value.map(|v| v.into_owned()),
-                )
-            });
-            return Some(Self::Form(pairs.collect()));
-        }
-        if essence.eq_ignore_ascii_case("multipart/form-data") {
-            let boundary = boundary(kind)?;
-            let parts = split_multipart(body, &boundary)?;
-            return Some(Self::Multipart { boundary, parts });
-        }
-        None
+    }
+
+    /// Whether the body that a head announces is of a kind that can be taken apart.
+    pub fn may_follow(head: &RequestHead) -> bool {
+        let content_type = head.headers.get_str(Known::ContentType);
+        content_type.and_then(Kind::of).is_some()
     }
 
     /// The texts under a name, in their order; numbers and truth values as JSON writes them.

@@ -161,7 +161,9 @@ pub struct Needs {
     pub phases: Phases,
     /// The request body is read whole before `access`, and [`Exchange::body`] gives it.
     pub request_body: bool,
-    /// The same, but only for a body whose length is not announced.
+    /// The same, but only for a body of a kind that [`BodyArguments`](crate::BodyArguments) can take apart.
+    pub body_arguments: bool,
+    /// As `request_body`, but only for a body whose length is not announced.
     pub unannounced_body: bool,
     /// `body_filter` changes how long the answer's body is, so that its length cannot be told in advance.
     pub changes_length: bool,
@@ -175,6 +177,7 @@ impl Needs {
         Self {
             phases: Phases::of(phases),
             request_body: false,
+            body_arguments: false,
             unannounced_body: false,
             changes_length: false,
             answer_head: false,
@@ -186,6 +189,7 @@ impl Needs {
         Self {
             phases: self.phases.union(other.phases),
             request_body: self.request_body || other.request_body,
+            body_arguments: self.body_arguments || other.body_arguments,
             unannounced_body: self.unannounced_body || other.unannounced_body,
             changes_length: self.changes_length || other.changes_length,
             answer_head: self.answer_head || other.answer_head,

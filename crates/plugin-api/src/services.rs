@@ -123,6 +123,12 @@ pub trait Background: Send + Sync {
 
     /// Resolves when the node is about to end: what is queued should go out now.
     fn stopping(&self) -> BoxFuture<()>;
+
+    /// Computes for milliseconds, such as a slow hash, on a thread that serves nobody; resolves when it is done. Whoever
+    /// asks bounds how much is computed at once. Without such threads it happens in the future itself.
+    fn compute(&self, work: Box<dyn FnOnce() + Send>) -> BoxFuture<()> {
+        Box::pin(async move { work() })
+    }
 }
 
 /// Connections to other servers, on the control side.

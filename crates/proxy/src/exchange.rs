@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http1::{Connection, Framing, Known, RequestHead, Version};
-use plugin_api::{Phase, Source, Try};
+use plugin_api::{BodyArguments, Phase, Source, Try};
 use snapshot::Service;
 
 use crate::access_log::Entry;
@@ -167,7 +167,10 @@ impl Exchange {
         if self.plugged.is_some() {
             let needs = self.enter_chain();
             let unannounced = self.head.framing() == Framing::Chunked;
-            if needs.request_body || (needs.unannounced_body && unannounced) {
+            if needs.request_body
+                || (needs.unannounced_body && unannounced)
+                || (needs.body_arguments && BodyArguments::may_follow(&self.head))
+            {
                 body = Some(Box::pin(self.read_body_for_plugins(client)).await?);
             }
             if let Some(answer) = Box::pin(self.access()).await {

@@ -68,6 +68,14 @@ impl Background for Tasks {
             let _ = stopping.wait_for(|stopping| *stopping).await;
         })
     }
+
+    fn compute(&self, work: Box<dyn FnOnce() + Send>) -> BoxFuture<()> {
+        let task = self.0.runtime.spawn_blocking(work);
+        Box::pin(async move {
+            // A panic is reported by its hook; whoever waits misses a result.
+            let _ = task.await;
+        })
+    }
 }
 
 #[cfg(test)]
@@ -96,6 +104,17 @@ mod tests {
         let tasks = Tasks::on(Handle::current());
         tasks.spawn(Box::pin(std::future::pending()));
         assert!(!tasks.stop(Duration::from_secs(5)).await);
+    }
+
+    #[tokio::test]
+    async fn what_is_computed_is_done_on_another_thread() {
+        let tasks = Tasks::on(Handle::current());
+        let by = Arc::new(std::sync::Mutex::new(None));
+        let noted = by.clone();
+        let work = move || *noted.lock().unwrap() = Some(std::thread::current().id());
+        tasks.compute(Box::new(work)).await;
+        let by = by.lock().unwrap().expect("a thread");
+        assert_ne!(by, std::thread::current().id());
     }
 
     #[tokio::test]

@@ -71,6 +71,7 @@ impl Handler for Scripted {
         let held = [Phase::Response, Phase::Log];
         Needs {
             request_body: self.does("replace the body"),
+            body_arguments: self.does("look for arguments"),
             changes_length: true,
             answer_head: true,
             ..Needs::phases(match self.config["does"].as_str() {
@@ -110,6 +111,10 @@ impl Handler for Scripted {
             "replace the body" => {
                 let upper = exchange.body().to_ascii_uppercase();
                 exchange.set_body([upper, b"!".to_vec()].concat());
+            }
+            "look for arguments" => {
+                let body = String::from_utf8_lossy(exchange.body());
+                self.note(format_args!("sees {body:?}"));
             }
             "ask for something else" => {
                 *exchange.target = b"/else".to_vec();
@@ -374,6 +379,27 @@ fn the_upstream_gets_the_body_and_the_target_that_a_plugin_made() {
             (Some("6"), "HELLO!")
         );
     }
+}
+
+#[test]
+fn only_bodies_with_arguments_are_read_for_who_looks_for_arguments() {
+    let upstream = Upstream::ok();
+    let plugins = vec![plugin(10, "a", "look for arguments", json!({}))];
+    let (gateway, table) = gateway(&upstream, plugins);
+    for kind in [
+        "application/x-www-form-urlencoded",
+        "Application/JSON; charset=utf-8",
+        "application/grpc",
+    ] {
+        let head = "POST /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 3\r\n";
+        let answer = gateway.exchange(format!("{head}Content-Type: {kind}\r\n\r\na=b"));
+        assert_eq!(status(&answer), 200);
+    }
+    let seen = table.journal();
+    let seen: Vec<_> = seen.iter().filter(|line| line.contains("sees")).collect();
+    assert_eq!(seen, ["a sees \"a=b\"", "a sees \"a=b\"", "a sees \"\""]);
+    let received = upstream.requests();
+    assert!(received.iter().all(|request| body(request) == "a=b"));
 }
 
 #[test]
