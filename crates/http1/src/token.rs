@@ -132,28 +132,43 @@ pub(crate) fn is_target(bytes: &[u8]) -> bool {
 #[inline(always)]
 pub(crate) fn value_len(bytes: &[u8]) -> usize {
     let mut at = 0;
-    while let Some(&[low, high]) = bytes
-        .get(at..)
-        .and_then(|rest| rest.as_chunks::<8>().0.first_chunk())
-    {
-        let [low, high] = [low, high].map(|chunk| marks_beyond::<b' '>(u64::from_le_bytes(chunk)));
-        if low != 0 {
-            at += low.trailing_zeros() as usize / 8;
-            break;
+    let end = loop {
+        let rest = bytes.get(at..).unwrap_or_default();
+        match rest.first_chunk() {
+            Some(words) => match first_beyond(words) {
+                Some(found) => break at + found,
+                None => at += 16,
+            },
+            // What is filled up is found at the latest.
+            None => break at + first_beyond(&filled_up(rest)).unwrap_or(0),
         }
-        if high != 0 {
-            at += 8 + high.trailing_zeros() as usize / 8;
-            break;
-        }
-        at += 16;
-    }
-    match bytes.get(at) {
-        Some(b'\r' | b'\n') => at,
-        _ => at + odd_value_len(bytes.get(at..).unwrap_or_default()),
+    };
+    match bytes.get(end) {
+        Some(b'\r' | b'\n') => end,
+        _ => end + odd_value_len(bytes.get(end..).unwrap_or_default()),
     }
 }
 
-/// As [`value_len`], for what is short or not all printable ASCII.
+/// The position of the first byte that is not printable ASCII.
+#[inline(always)]
+fn first_beyond(words: &[u8; 16]) -> Option<usize> {
+    let (chunks, _) = words.as_chunks::<8>();
+    let marks = |chunk: &[u8; 8]| marks_beyond::<b' '>(u64::from_le_bytes(*chunk));
+    let at = chunks.iter().position(|chunk| marks(chunk) != 0)?;
+    Some(8 * at + marks(chunks.get(at)?).trailing_zeros() as usize / 8)
+}
+
+/// The bytes with zeros behind them, or as many as there is room for.
+// Perf: what is left of the input is read like any other bytes then (benches/heads.rs).
+#[inline(never)]
+fn filled_up<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    let mut filled = [0; N];
+    let length = bytes.len().min(N);
+    filled[..length].copy_from_slice(&bytes[..length]);
+    filled
+}
+
+/// As [`value_len`], for what is not all printable ASCII.
 #[inline(never)]
 fn odd_value_len(bytes: &[u8]) -> usize {
     let end = bytes.iter().position(|&byte| !is_value_byte(byte));
@@ -214,7 +229,15 @@ fn differ4(name: &[u8], lower: &[u8], at: usize) -> u32 {
 /// The position of the first colon among the first 32 bytes.
 #[inline(always)]
 pub(crate) fn near_colon(bytes: &[u8]) -> Option<usize> {
-    let (chunks, _) = bytes.get(..32)?.as_chunks::<8>();
+    match bytes.first_chunk() {
+        Some(near) => colon(near),
+        None => colon(&filled_up(bytes)),
+    }
+}
+
+#[inline(always)]
+fn colon(bytes: &[u8; 32]) -> Option<usize> {
+    let (chunks, _) = bytes.as_chunks::<8>();
     let marks = |chunk: &[u8; 8]| marks_equal(u64::from_le_bytes(*chunk), b':');
     let at = chunks.iter().position(|chunk| marks(chunk) != 0)?;
     Some(8 * at + marks(chunks.get(at)?).trailing_zeros() as usize / 8)

@@ -19,11 +19,6 @@ pub(crate) enum Client<'a> {
 }
 
 impl Client<'_> {
-    /// Whether it speaks HTTP/2.
-    pub fn is_http2(&self) -> bool {
-        matches!(self, Self::Http2(_))
-    }
-
     /// The next piece of the request body; `None` at its end.
     pub fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
         match self {

@@ -82,45 +82,10 @@ pub(crate) struct Exchange {
     pub plugged: Option<Box<Plugged>>,
 }
 
-/// Runs an exchange to its end, whatever happens in it. `last` says that the client's connection ends with it.
-///
-/// Perf: not an `async fn`, which would hold what it is given and the exchange that it makes of it.
-pub(crate) fn serve<'a>(
-    worker: Rc<Local>,
-    peer: Rc<Peer>,
-    mut client: Client<'a>,
-    head: RequestHead,
-    last: bool,
-) -> impl Future<Output = Fate> + use<'a> {
-    worker.stats.requests.add();
-    let writing = Held::new(&worker.stats, |shard| &shard.writing);
-    let mut exchange = Exchange::begin(worker, peer, head, client.is_http2());
-    exchange.keep_alive &= !last;
-    async move {
-        let worker = exchange.worker.clone();
-        let outcome = {
-            let run = pin!(exchange.run(&mut client));
-            panics::caught(pin!(worker.forgetting_time(run))).await
-        };
-        let fate = match outcome {
-            Some(Ok(())) => exchange.settle(&mut client).await,
-            failed => {
-                worker.forget_time();
-                let error = failed.and_then(Result::err);
-                let error = error.unwrap_or(Error::Internal("a panic"));
-                Box::pin(exchange.conclude(&mut client, error)).await
-            }
-        };
-        exchange.log_to_plugins();
-        exchange.log();
-        exchange.head.recycle(&worker.buffers);
-        drop(writing);
-        fate
-    }
-}
-
 impl Exchange {
-    fn begin(worker: Rc<Local>, peer: Rc<Peer>, head: RequestHead, http2: bool) -> Self {
+    /// Begins with a head that a client sent.
+    pub fn begin(worker: Rc<Local>, peer: Rc<Peer>, head: RequestHead, http2: bool) -> Self {
+        worker.stats.requests.add();
         let published = worker.published();
         peer.requests.update(|requests| requests + 1);
         Self {
@@ -148,6 +113,32 @@ impl Exchange {
             unbuffered: false,
             source: Source::Service,
         }
+    }
+
+    /// Runs to the end, whatever happens; [`Exchange::end`] is next.
+    pub async fn serve(&mut self, client: &mut Client<'_>) -> Fate {
+        let worker = self.worker.clone();
+        let _writing = Held::new(&worker.stats, |shard| &shard.writing);
+        let outcome = {
+            let run = pin!(self.run(client));
+            panics::caught(pin!(worker.forgetting_time(run))).await
+        };
+        match outcome {
+            Some(Ok(())) => self.settle(client).await,
+            failed => {
+                worker.forget_time();
+                let error = failed.and_then(Result::err);
+                let error = error.unwrap_or(Error::Internal("a panic"));
+                Box::pin(self.conclude(client, error)).await
+            }
+        }
+    }
+
+    /// Logs what became of it, and gives back what it was made of.
+    pub fn end(mut self) {
+        self.log_to_plugins();
+        self.log();
+        self.head.recycle(&self.worker.buffers);
     }
 
     /// The phases. Plugins have their turns before and after the route is found, around the answer's head and body, and

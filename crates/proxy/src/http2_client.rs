@@ -14,7 +14,7 @@ use net::h2::{RecvBody, Respond, SendBody, ServerConnection, Settings};
 
 use crate::client::Client;
 use crate::error::Error;
-use crate::exchange;
+use crate::exchange::{self, Exchange};
 use crate::local::Local;
 use crate::peer::Peer;
 
@@ -120,7 +120,9 @@ fn start(worker: &Rc<Local>, peer: &Rc<Peer>, request: net::h2::Exchange) {
     tokio::task::spawn_local(Box::pin(async move {
         match head {
             Ok(head) => {
-                exchange::serve(worker, peer, Client::Http2(Box::new(client)), head, false).await;
+                let mut exchange = Exchange::begin(worker, peer, head, true);
+                exchange.serve(&mut Client::Http2(Box::new(client))).await;
+                exchange.end();
             }
             Err(error) => exchange::refuse_stream(&worker, &mut client, error).await,
         }
