@@ -36,17 +36,19 @@ impl Exchange {
             _ => Cow::Borrowed(&*peer.text),
         };
         // Compat: only the first line of several counts, as in Kong.
-        match headers.get(Known::XForwardedFor) {
-            Some(so_far) => {
-                own.add_joined(Known::XForwardedFor, &[so_far, b", ", peer.text.as_bytes()])?;
-            }
-            None => own.add(Known::XForwardedFor, client.as_bytes())?,
-        }
+        let so_far = headers.get(Known::XForwardedFor);
         let trusted = self.peer_is_trusted();
         let said = |known: Known| trusted && headers.contains(known);
-        if direct && !trusted {
+        if direct && !trusted && so_far.is_none() {
             own.add_all(&peer.lines);
         } else {
+            match so_far {
+                Some(so_far) => {
+                    let text = peer.text.as_bytes();
+                    own.add_joined(Known::XForwardedFor, &[so_far, b", ", text])?;
+                }
+                None => own.add(Known::XForwardedFor, client.as_bytes())?,
+            }
             if !said(Known::XForwardedProto) {
                 let proto: &[u8] = if peer.tls { b"https" } else { b"http" };
                 own.add(Known::XForwardedProto, proto)?;

@@ -40,6 +40,9 @@ impl Latency {
 }
 
 fn millis(from: Instant, to: Instant) -> u64 {
+    if from == to {
+        return 0;
+    }
     let passed = to.saturating_duration_since(from);
     let whole = passed.as_secs().saturating_mul(1000);
     whole.saturating_add(passed.subsec_millis().into())

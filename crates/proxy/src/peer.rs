@@ -39,7 +39,7 @@ pub(crate) struct Peer {
     pub sni: Option<Box<str>>,
     /// The certificates that the client showed, in DER, the leaf first.
     pub client_certificates: Vec<Vec<u8>>,
-    /// What an upstream is told about a client that nobody trusted stands before. Perf: prepared once.
+    /// What an upstream is told about a client whom nobody stands before. Perf: prepared once.
     pub lines: OwnLines,
 }
 
@@ -55,6 +55,7 @@ impl Peer {
         let proto: &[u8] = if tls.is_some() { b"https" } else { b"http" };
         let mut lines = OwnLines::new();
         for (name, value) in [
+            (Known::XForwardedFor, text.as_bytes()),
             (Known::XForwardedProto, proto),
             (Known::XForwardedPort, port.as_bytes()),
             (Known::XRealIp, text.as_bytes()),

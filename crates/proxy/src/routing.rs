@@ -96,11 +96,12 @@ impl Exchange {
             .matched_path(&path)
             .filter(|prefix| route.strip_path && *prefix != b"/")
             .map(<[u8]>::to_vec);
-        let preserved_host = self
-            .head
-            .host()
-            .filter(|_| route.preserve_host)
-            .map(|host| String::from_utf8_lossy(host).into_owned());
+        let preserved_host = if route.preserve_host {
+            let host = self.head.host();
+            host.map(|host| String::from_utf8_lossy(host).into_owned())
+        } else {
+            None
+        };
         self.chosen = Some(Chosen {
             route: route.clone(),
             target,

@@ -40,9 +40,34 @@ pub(crate) fn split_port(host: &[u8]) -> (&[u8], Option<Port>) {
 }
 
 pub(crate) fn parse_port(digits: &[u8]) -> Option<Port> {
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+    if digits.is_empty() {
         return None;
     }
-    let text = std::str::from_utf8(digits).ok()?;
-    Some(text.parse().unwrap_or(Port::MAX))
+    let mut port: Port = 0;
+    for digit in digits {
+        if !digit.is_ascii_digit() {
+            return None;
+        }
+        // What is too large stays so.
+        port = port
+            .saturating_mul(10)
+            .saturating_add(u32::from(digit - b'0'));
+    }
+    Some(port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_a_number_however_long() {
+        let port = |digits: &str| parse_port(digits.as_bytes());
+        assert_eq!(
+            (port("0"), port("8000"), port("65536")),
+            (Some(0), Some(8000), Some(65_536))
+        );
+        assert_eq!(port("99999999999999999999999"), Some(Port::MAX));
+        assert_eq!((port(""), port("+1"), port("1a")), (None, None, None));
+    }
 }

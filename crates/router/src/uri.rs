@@ -87,6 +87,10 @@ impl UpstreamPath<'_> {
                 escape_into(if rest_has_slash { base } else { self.base }, out);
                 escape_into(rest, out);
             }
+            // Perf: most services have no path of their own.
+            (_, false) if self.base == b"/" && self.path.starts_with(b"/") => {
+                escape_into(self.path, out);
+            }
             (_, false) => {
                 escape_into(self.base, out);
                 escape_into(from_second, out);
