@@ -1,13 +1,10 @@
 //! Applications that may ask for tokens.
 
-use std::num::NonZeroU32;
-
-use aws_lc_rs::{pbkdf2, rand};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
 use plugin_api::fields;
 use schema::{Field, Record, Schema, Transformation};
 use serde_json::Value;
+
+use super::secret;
 
 /// The entity `oauth2_credentials`.
 pub fn schema() -> Schema {
@@ -86,30 +83,9 @@ fn hashed(values: &[Value]) -> Result<Record, String> {
     let [Value::Bool(true), Value::String(secret)] = values else {
         return Ok(Record::new());
     };
-    let hash = hash_secret(secret)?;
+    let hash = secret::hash(secret)?;
     Ok(Record::from_iter([(
         "client_secret".to_owned(),
         hash.into(),
     )]))
-}
-
-/// A secret as it is stored: PBKDF2 with SHA-512 in the PHC format, with the parameters that Kong uses.
-fn hash_secret(secret: &str) -> Result<String, String> {
-    const ITERATIONS: NonZeroU32 = NonZeroU32::new(10_000).unwrap();
-    const LENGTH: usize = 32;
-    let mut salt = [0; 16];
-    rand::fill(&mut salt).map_err(|_| "no random bytes".to_owned())?;
-    let mut hash = [0; LENGTH];
-    pbkdf2::derive(
-        pbkdf2::PBKDF2_HMAC_SHA512,
-        ITERATIONS,
-        &salt,
-        secret.as_bytes(),
-        &mut hash,
-    );
-    Ok(format!(
-        "$pbkdf2-sha512$i={ITERATIONS},l={LENGTH}${}${}",
-        STANDARD_NO_PAD.encode(salt),
-        STANDARD_NO_PAD.encode(hash)
-    ))
 }

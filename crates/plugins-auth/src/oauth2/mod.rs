@@ -1,8 +1,19 @@
 //! oauth2: Issues OAuth 2.0 tokens and asks for them.
 
+mod access;
 mod application;
 mod authorization_code;
+mod authorize;
+mod client;
+mod config;
+mod handler;
+mod issue;
+mod parameters;
+mod proof;
+mod refusal;
+mod secret;
 mod token;
+mod tokens;
 
 use plugin_api::{BUNDLED_VERSION, Declaration, Phase, Phases, Plugin, fields};
 use schema::{Check, Field, Subschema};
@@ -25,7 +36,7 @@ pub const DECLARATION: Declaration = Declaration {
 };
 
 /// The row of the table.
-pub const PLUGIN: Plugin = Plugin::declared(&DECLARATION);
+pub const PLUGIN: Plugin = Plugin::new(&DECLARATION, handler::build);
 
 fn schema() -> Subschema {
     Subschema::new("oauth2")
@@ -202,3 +213,6 @@ fn user() -> Field {
 fn scope() -> Field {
     Field::string("The scopes, with spaces between them.")
 }
+
+#[cfg(test)]
+mod tests;
