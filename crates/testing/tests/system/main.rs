@@ -21,6 +21,7 @@ mod logs;
 mod marks;
 mod memory;
 mod metrics;
+mod names;
 mod rate_limits;
 mod refusal;
 mod reload;
