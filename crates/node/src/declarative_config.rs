@@ -66,7 +66,8 @@ impl LiveConfig {
             Ok(Some(config)) => {
                 tracing::info!("the configuration is the one that was last in use");
                 let _loading = self.loading.lock().await;
-                self.replace(config).await.map_err(Error::Configuration)
+                let used = self.replace(config).await;
+                used.map(drop).map_err(Error::Configuration)
             }
             Ok(None) => Ok(()),
             Err(error) => {
@@ -102,7 +103,11 @@ impl LiveConfig {
             .parse(read)
             .await?
             .map_err(|errors| invalid(&source, &errors))?;
-        self.replace(config).await.map_err(Error::Configuration)?;
+        let used = self.replace(config).await.map_err(Error::Configuration)?;
+        if let Err(error) = self.keep(used).await {
+            // The next start finds what the settings name.
+            tracing::warn!("the node goes on without a copy of its configuration: {error}");
+        }
         Ok(true)
     }
 
@@ -122,8 +127,8 @@ impl LiveConfig {
         .await
     }
 
-    /// Makes a valid configuration the one in use, here and in the proxy, and keeps a copy of it.
-    async fn replace(&self, config: Config) -> Result<(), String> {
+    /// Makes a valid configuration the one in use, here and in the proxy.
+    async fn replace(&self, config: Config) -> Result<Arc<Config>, String> {
         for warning in config.warnings() {
             tracing::warn!("{warning}");
         }
@@ -142,6 +147,11 @@ impl LiveConfig {
                 "the proxy has not applied the configuration yet"
             );
         }
+        Ok(config)
+    }
+
+    /// Keeps a copy for a start without any other configuration.
+    async fn keep(&self, config: Arc<Config>) -> Result<(), String> {
         let copy = self.copy.clone();
         let saved = on_own_thread(move || last_good::save(&copy, &config)).await;
         match saved {
@@ -212,7 +222,8 @@ impl DeclarativeConfig for LiveConfig {
         let parsed = parsed.map_err(|error| LoadError::Failed(error.to_string()))?;
         let config = parsed.map_err(refuse)?;
         let shown = config.to_json();
-        self.replace(config).await.map_err(LoadError::Failed)?;
+        let used = self.replace(config).await.map_err(LoadError::Failed)?;
+        self.keep(used).await.map_err(LoadError::Failed)?;
         Ok(Loaded::Replaced(shown))
     }
 }

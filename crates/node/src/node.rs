@@ -1,7 +1,7 @@
 //! The node itself: start, reload, end.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use admin::NodeInfo as _;
@@ -22,7 +22,7 @@ use crate::health_checks::HealthChecks;
 use crate::info::Process;
 use crate::membership::Membership;
 use crate::plugin_table::Plugins;
-use crate::prefix::{Claim, Prefix};
+use crate::prefix::{Claim, Prefix, unless_full};
 use crate::publisher::Publisher;
 use crate::references::EnvironmentReferences;
 use crate::sides::{AdminParts, Side, Sides, urls};
@@ -38,6 +38,9 @@ const PLUGIN_GRACE: Duration = Duration::from_secs(10);
 
 /// How long requests in flight on the control side have when listeners are replaced.
 const RELOAD_GRACE: Duration = Duration::from_secs(60);
+
+/// How often a full disk is tried again.
+const ROOM: Duration = Duration::from_secs(10);
 
 /// A node that serves.
 pub struct Node {
@@ -58,7 +61,7 @@ pub struct Node {
     admin: Side,
     status: Side,
     /// Last, so that the folder is free only when everything else is gone.
-    _claim: Claim,
+    _claim: Arc<Claim>,
 }
 
 /// Where the node can be reached, as URLs.
@@ -96,7 +99,12 @@ impl Node {
         limits::raise_open_files(settings.open_files)?;
         let prefix = Prefix::new(&settings.prefix);
         prefix.prepare()?;
-        let claim = prefix.claim()?;
+        let claim = Arc::new(prefix.claim()?);
+        let written = claim.write_pid();
+        if written.is_err() {
+            tokio::spawn(write_pid_later(Arc::downgrade(&claim)));
+        }
+        unless_full(written)?;
         let id = prefix.node_id(&settings)?;
 
         let open = OpenStore::open(&settings, Arc::clone(&clock))?;
@@ -432,4 +440,17 @@ fn refuse_fixed(before: &Settings, after: &Settings) -> Result<(), Error> {
         ));
     }
     Ok(())
+}
+
+/// Writes the pid file as soon as there is room for it.
+async fn write_pid_later(claim: Weak<Claim>) {
+    loop {
+        tokio::time::sleep(ROOM).await;
+        if claim
+            .upgrade()
+            .is_none_or(|claim| claim.write_pid().is_ok())
+        {
+            return;
+        }
+    }
 }

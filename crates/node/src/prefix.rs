@@ -1,7 +1,7 @@
 //! The node's working folder: its parts, its identity, and the lock that says who runs here.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -26,7 +26,7 @@ pub struct Prefix(PathBuf);
 #[derive(Debug)]
 pub struct Claim {
     path: PathBuf,
-    _locked: File,
+    locked: File,
 }
 
 impl Prefix {
@@ -64,7 +64,7 @@ impl Prefix {
         Ok(())
     }
 
-    /// The node's id: the setting, or the one in the folder, or a new one that the folder keeps.
+    /// The node's id: the setting, or the one in the folder, or a new one that the folder keeps if there is room for it.
     pub fn node_id(&self, settings: &Settings) -> Result<Uuid, Error> {
         let path = self.0.join(IDENTITY);
         let stored = fs::read_to_string(&path)
@@ -72,20 +72,20 @@ impl Prefix {
             .and_then(|text| Uuid::try_parse(text.trim()).ok());
         let id = settings.node_id.or(stored).unwrap_or_else(Uuid::new_v4);
         if stored != Some(id) {
-            write_private(&path, &id.to_string())?;
+            unless_full(write_private(&path, &id.to_string()))?;
         }
         Ok(id)
     }
 
-    /// Takes the folder for this process and writes the pid file.
+    /// Takes the folder for this process; [`Claim::write_pid`] tells others which one that is.
     pub fn claim(&self) -> Result<Claim, Error> {
         let path = self.0.join(PID_FILE);
         let failed = |source| Error::file("write", &path, source);
         loop {
             let mut options = OpenOptions::new();
             options.read(true).write(true).create(true).truncate(false);
-            let mut file = options.open(&path).map_err(failed)?;
-            match fcntl(&file, FcntlArg::F_OFD_SETLK(&whole_file())) {
+            let file = options.open(&path).map_err(failed)?;
+            match fcntl(&file, FcntlArg::F_OFD_SETLK(&lock_on(HELD))) {
                 Ok(_) => {}
                 Err(Errno::EAGAIN | Errno::EACCES) => {
                     return Err(Error::AlreadyRunning(self.0.clone()));
@@ -96,13 +96,10 @@ impl Prefix {
                 // The node before removed the file between the opening and the locking.
                 continue;
             }
-            file.set_len(0).map_err(failed)?;
-            writeln!(file, "{}", std::process::id()).map_err(failed)?;
-            file.sync_data().map_err(failed)?;
-            return Ok(Claim {
-                path,
-                _locked: file,
-            });
+            // It is free, for who has the first lock takes this one as well.
+            fcntl(&file, FcntlArg::F_SETLK(&lock_on(HOLDER)))
+                .map_err(|errno| failed(errno.into()))?;
+            return Ok(Claim { path, locked: file });
         }
     }
 
@@ -113,7 +110,7 @@ impl Prefix {
             .write(true)
             .open(self.0.join(PID_FILE))
             .ok()?;
-        let mut lock = whole_file();
+        let mut lock = lock_on(HELD);
         // This asks whether the lock could be had and never takes it, so that it disturbs no node that starts.
         fcntl(&file, FcntlArg::F_OFD_GETLK(&mut lock)).ok()?;
         if i32::from(lock.l_type) == libc::F_UNLCK {
@@ -121,16 +118,25 @@ impl Prefix {
         }
         let mut text = String::new();
         file.read_to_string(&mut text).ok()?;
-        text.trim().parse().ok().filter(|pid| *pid > 0)
+        let is_pid = |pid: &i32| *pid > 0;
+        let written = text.trim().parse().ok().filter(is_pid);
+        written.or_else(|| {
+            // There was no room for it.
+            let mut lock = lock_on(HOLDER);
+            fcntl(&file, FcntlArg::F_GETLK(&mut lock)).ok()?;
+            let is_held = i32::from(lock.l_type) != libc::F_UNLCK;
+            Some(lock.l_pid).filter(|pid| is_held && is_pid(pid))
+        })
     }
 
-    /// Writes down what the node was told, for commands that look at a running node. Without secrets.
+    /// Writes down what the node was told, for commands that look at a running node, if there is room for it. Without
+    /// secrets.
     pub fn write_record(&self, settings: &Settings) -> Result<(), Error> {
         let text = format!(
             "# What the node in this folder was told; written at every start and reload, without secrets.\n{}",
             settings.record()
         );
-        write_private(&self.0.join(RECORD), &text)
+        unless_full(write_private(&self.0.join(RECORD), &text))
     }
 
     /// The file of [`Self::write_record`], if it was written.
@@ -139,15 +145,59 @@ impl Prefix {
     }
 }
 
-/// A lock on all of a file, for its writer alone. It belongs to the open file and ends with it, however it ends.
-fn whole_file() -> libc::flock {
+impl Claim {
+    /// Writes the pid file. Commands find the node without it, too.
+    pub fn write_pid(&self) -> Result<(), Error> {
+        let mut file = &self.locked;
+        let text = format!("{}\n", std::process::id());
+        let written = file
+            .rewind()
+            .and_then(|()| file.write_all(text.as_bytes()))
+            .and_then(|()| file.set_len(text.len() as u64))
+            .and_then(|()| file.sync_data());
+        written.map_err(|source| {
+            // What a node before has left there would be wrong.
+            let _ = file.set_len(0);
+            Error::file("write", &self.path, source)
+        })
+    }
+}
+
+/// A byte of the pid file that is locked by the open file of the node that runs, and so until it ends, however it ends.
+const HELD: i64 = 0;
+
+/// A byte that is locked by its process, so that everybody can see which one that is.
+const HOLDER: i64 = 1;
+
+/// A lock on one byte of a file, for its writer alone.
+fn lock_on(byte: i64) -> libc::flock {
     libc::flock {
         l_type: libc::F_WRLCK as libc::c_short,
         l_whence: libc::SEEK_SET as libc::c_short,
-        l_start: 0,
-        l_len: 0,
+        l_start: byte,
+        l_len: 1,
         l_pid: 0,
     }
+}
+
+/// Lets a file be missing for which the disk has no room, and says so: a node whose configuration is safe serves.
+pub(crate) fn unless_full(written: Result<(), Error>) -> Result<(), Error> {
+    match written {
+        Err(Error::File { path, source, .. }) if is_full(&source) => {
+            let path = path.display();
+            tracing::warn!("{path} cannot be written, and the node goes on without it: {source}");
+            Ok(())
+        }
+        written => written,
+    }
+}
+
+/// Whether a file may not grow: the disk is full, or a quota or a limit is reached.
+fn is_full(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
+    )
 }
 
 /// Whether a path leads to this open file.

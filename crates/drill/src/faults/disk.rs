@@ -20,6 +20,12 @@ pub(super) fn fill(stage: &mut Stage<'_>) -> anyhow::Result<()> {
         while file.write_all(&vec![0; size]).is_ok() {}
     }
     let converged = stage.cluster.converge(&stage.cluster.running())?;
+    // The one whose disk this is.
+    if let Some(member) = stage.cluster.members.first() {
+        member.node.stop()?;
+        let served = member.start()?;
+        stage.time("restarted meanwhile, served after", served);
+    }
     wait::pass(stage.hold);
     std::fs::remove_file(&path).context("the disk cannot be emptied")?;
     match converged {

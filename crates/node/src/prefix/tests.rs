@@ -26,6 +26,7 @@ fn a_folder_belongs_to_one_node_at_a_time() {
     prefix.prepare().expect("prepared");
     assert_eq!(prefix.running(), None);
     let claim = prefix.claim().expect("free");
+    claim.write_pid().expect("written");
     assert!(matches!(prefix.claim(), Err(Error::AlreadyRunning(_))));
     assert_eq!(prefix.running(), i32::try_from(std::process::id()).ok());
     drop(claim);
@@ -41,6 +42,22 @@ fn a_pid_file_left_from_a_crash_stops_nobody() {
     fs::write(folder.path().join(PID_FILE), "1\n").expect("written");
     assert_eq!(prefix.running(), None);
     prefix.claim().expect("free");
+}
+
+#[test]
+fn a_full_disk_is_told_from_other_obstacles() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let full = OpenOptions::new().write(true).open("/dev/full");
+    let claim = Claim {
+        // What is at this path goes with the claim.
+        path: folder.path().join(PID_FILE),
+        locked: full.expect("a device that is always full"),
+    };
+    let written = claim.write_pid();
+    assert!(written.is_err());
+    unless_full(written).expect("let go");
+    let refused = write_private(Path::new("/proc/none"), "text");
+    assert!(unless_full(refused).is_err());
 }
 
 #[test]

@@ -173,6 +173,20 @@ fn a_store_that_cannot_be_written_says_so_and_the_traffic_goes_on() {
 }
 
 #[test]
+fn a_node_is_found_whose_pid_file_had_no_room() {
+    let place = Place::new();
+    let node = place.start();
+    // As a full disk leaves it.
+    let file = std::fs::File::create(place.prefix().join("pids/nginx.pid"));
+    assert_eq!(file.unwrap().metadata().unwrap().len(), 0);
+    place.succeed(&["health"]);
+    let (_, words) = place.fail(&["run"]);
+    assert!(words.contains("already running"), "{words}");
+    place.succeed(&["stop"]);
+    assert!(node.wait().success());
+}
+
+#[test]
 fn secrets_are_not_open_to_others() {
     let place = Place::new();
     let _node = place.start();
