@@ -1,8 +1,8 @@
 //! Lua code in configuration: checked when it is stored, run in a sandbox on the worker of the request.
 //!
-//! Each thread that runs such code has one virtual machine, with a bound on its memory; each run has a bound on its
-//! instructions. A [`Script`] is shared by all threads and holds only the source: a thread compiles it when it runs it
-//! first, and forgets it some time after the last copy is gone.
+//! Each thread that runs such code has one virtual machine, with a bound on its memory; each run has bounds on its
+//! instructions and its time. A [`Script`] is shared by all threads and holds only the source: a thread compiles it when
+//! it runs it first, and forgets it some time after the last copy is gone.
 //!
 //! What code sees of the request and of the gateway is `kong` and `ngx`, as far as functions in configuration use them;
 //! the rest says by its name that it is not there. Nothing reaches files, processes, foreign functions or bytecode,

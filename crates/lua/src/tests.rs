@@ -102,6 +102,14 @@ fn a_function_that_never_ends_is_ended() {
 }
 
 #[test]
+fn a_function_whose_few_instructions_take_long_is_ended() {
+    check_fails("while true do local s = ('x'):rep(1e6) end", "too long");
+    let caught = "while true do pcall(string.rep, 'x', 1e6) end";
+    check_fails(caught, "too long");
+    check("return 1", json!(1));
+}
+
+#[test]
 fn memory_is_bounded_and_the_machine_lives_on() {
     check_fails("local s = 'x' while true do s = s .. s end", "memory");
     check_fails("return ('x'):rep(1e9)", "memory");

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mlua::{
     ChunkMode, Function, HookTriggers, Lua, LuaOptions, MultiValue, StdLib, Table, Value, VmState,
@@ -19,8 +20,10 @@ use crate::script::{Kind, Source};
 const MEMORY: usize = 64 << 20;
 /// What a run may execute, in instructions: some tenths of a second.
 const INSTRUCTIONS: u32 = 20_000_000;
-/// How often it is counted.
-const STEP: u32 = 10_000;
+/// How long it may keep the processor. Instructions alone are no bound: one of them can copy as much as memory holds.
+const TIME: Duration = Duration::from_secs(1);
+/// How often both are looked at, in instructions.
+const STEP: u32 = 1_000;
 
 const SANDBOX: &str = include_str!("prelude/sandbox.lua");
 const KONG: &str = include_str!("prelude/kong.lua");
@@ -41,8 +44,7 @@ pub struct Vm {
     pub lua: Lua,
     pub marks: Marks,
     compiled: Compiled,
-    /// The instructions that the run of the moment has left.
-    left: Rc<Cell<u32>>,
+    budget: Rc<Budget>,
     run: Function,
     prepare: Function,
     new_environment: Function,
@@ -115,26 +117,19 @@ impl Vm {
                 "the setting untrusted_lua_sandbox_environment names '{name}', which there is not"
             );
         }
-        let left = Rc::new(Cell::new(INSTRUCTIONS));
-        let counter = left.clone();
+        let budget = Rc::new(Budget::default());
+        let spent = budget.clone();
         let triggers = HookTriggers::new().every_nth_instruction(STEP);
         lua.set_global_hook(triggers, move |_, _| {
-            match counter.get().checked_sub(STEP) {
-                Some(left) => {
-                    counter.set(left);
-                    Ok(VmState::Continue)
-                }
-                None => Err(mlua::Error::runtime(
-                    "the function ran for too many instructions",
-                )),
-            }
+            let step = spent.spend().map_err(mlua::Error::runtime);
+            step.map(|()| VmState::Continue)
         })?;
         Ok(Self {
             number,
             lua,
             marks,
             compiled: Compiled::default(),
-            left,
+            budget,
             run,
             prepare,
             new_environment,
@@ -164,7 +159,7 @@ impl Vm {
 
     /// Runs a function while `host` answers what it asks of the gateway.
     pub fn run(&self, call: &Call<'_>, host: Function) -> Result<Value, Error> {
-        self.left.set(INSTRUCTIONS);
+        self.budget.renew();
         let arguments = (
             host,
             &call.function,
@@ -188,6 +183,37 @@ impl Vm {
             Value::String(reason) => reason.to_string_lossy(),
             other => other.to_string()?,
         }))
+    }
+}
+
+/// What the run of the moment may still use.
+#[derive(Default)]
+struct Budget {
+    instructions: Cell<u32>,
+    /// When its time is up, on the clock of the thread's processor time. Most runs are over before anybody asks.
+    until: Cell<Option<Duration>>,
+}
+
+impl Budget {
+    /// A run begins.
+    fn renew(&self) {
+        self.instructions.set(INSTRUCTIONS);
+        self.until.set(None);
+    }
+
+    /// A run took a step; fails when it may take no other.
+    fn spend(&self) -> Result<(), &'static str> {
+        let left = self.instructions.get().checked_sub(STEP);
+        let left = left.ok_or("the function ran for too many instructions")?;
+        self.instructions.set(left);
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        let now = Duration::try_from(now).unwrap_or_default();
+        match self.until.get() {
+            None => self.until.set(Some(now + TIME)),
+            Some(until) if now > until => return Err("the function ran for too long"),
+            Some(_) => {}
+        }
+        Ok(())
     }
 }
 
