@@ -1,5 +1,7 @@
 //! Serving one connection of the control side: HTTP/1.1 and HTTP/2 by hyper, with bounds on what a client may cost.
 
+mod opening;
+
 use std::time::Duration;
 
 use axum::Router;
@@ -7,6 +9,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
+
+use opening::Opening;
 
 /// What a connection may cost, and what it may speak.
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +68,7 @@ pub async fn serve_connection<IO>(
         .max_header_list_size(u32::try_from(limits.max_head_size).unwrap_or(u32::MAX))
         .keep_alive_interval(limits.head_timeout)
         .keep_alive_timeout(limits.head_timeout);
+    let io = Opening::new(io, limits.head_timeout);
     let connection = builder.serve_connection(TokioIo::new(io), TowerToHyperService::new(router));
     tokio::pin!(connection, shutdown);
     let mut closing = false;
