@@ -92,18 +92,32 @@ pub fn places<'a>(sources: impl IntoIterator<Item = &'a config::PemSource>) -> S
 
 /// Makes the certificates that the listeners of these settings will need, so that a start need not.
 pub fn prepare(settings: &Settings, clock: &dyn Clock) -> Result<(), Error> {
-    let tls = &settings.tls;
-    let owners = [
-        (Owner::Proxy, &settings.listeners.proxy, &tls.proxy),
-        (Owner::Admin, &settings.listeners.admin, &tls.admin),
-        (Owner::Status, &settings.listeners.status, &tls.status),
-    ];
-    for (owner, listeners, configured) in owners {
-        if listeners.iter().any(|listener| listener.ssl) {
-            identity(owner, configured, &settings.prefix, clock)?;
-        }
+    for (owner, configured) in needed(settings) {
+        identity(owner, configured, &settings.prefix, clock)?;
     }
     Ok(())
+}
+
+/// Refuses certificates of the settings that no listener can show.
+pub fn check(settings: &Settings) -> Result<(), Error> {
+    let named = needed(settings).filter(|(_, configured)| !configured.is_empty());
+    for (owner, configured) in named {
+        identity(owner, configured, &settings.prefix, &stdx::SystemClock)?;
+    }
+    Ok(())
+}
+
+/// The listeners that speak TLS, with the certificates that the settings name for them.
+fn needed(settings: &Settings) -> impl Iterator<Item = (Owner, &[KeyPair])> {
+    let (listeners, tls) = (&settings.listeners, &settings.tls);
+    let all = [
+        (Owner::Proxy, &listeners.proxy, &tls.proxy),
+        (Owner::Admin, &listeners.admin, &tls.admin),
+        (Owner::Status, &listeners.status, &tls.status),
+    ];
+    all.into_iter()
+        .filter(|(_, listeners, _)| listeners.iter().any(|listener| listener.ssl))
+        .map(|(owner, _, configured)| (owner, configured.as_slice()))
 }
 
 /// The texts of a configured pair.

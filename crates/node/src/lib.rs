@@ -27,6 +27,7 @@ mod references;
 pub mod reload_request;
 mod sides;
 mod stores;
+mod surroundings;
 mod words;
 mod workers;
 
@@ -35,3 +36,4 @@ pub use node::{Addresses, Node, check};
 pub use plugins::reference_markdown as plugins_markdown;
 pub use prefix::{Claim, Prefix};
 pub use stores::{DeclaredEntities, open_store, repository, stored_vault};
+pub use surroundings::obstacles;

@@ -28,7 +28,7 @@ use crate::references::EnvironmentReferences;
 use crate::sides::{AdminParts, Side, Sides, urls};
 use crate::stores::{DeclaredEntities, OpenStore, repository_over};
 use crate::workers::Workers;
-use crate::{Error, convert, following, info, limits, metrics, publisher};
+use crate::{Error, certificates, convert, following, info, limits, metrics, publisher};
 
 /// How long requests in flight on the control side have when the node ends at once.
 const CONTROL_GRACE: Duration = Duration::from_secs(1);
@@ -88,7 +88,7 @@ pub fn check(settings: &Settings) -> Result<(), Error> {
     if matches!(settings.store, StoreChoice::Cassandra) {
         return Err(Error::NotBuilt("the store Cassandra"));
     }
-    Ok(())
+    certificates::check(settings)
 }
 
 impl Node {

@@ -12,7 +12,8 @@ use crate::output::Output;
 /// The version of Kong whose interfaces this program has.
 const KONG: &str = "3.9.1";
 
-/// Checks a configuration file, with the environment as a node would see it.
+/// Checks a configuration file, with the environment as a node would see it. What only this machine lacks is a warning:
+/// the file may be for another one.
 pub fn check(options: &Check, output: &Output) -> anyhow::Result<ExitCode> {
     let place = Place {
         conf: options.file.clone().or_else(|| options.conf.clone()),
@@ -20,6 +21,9 @@ pub fn check(options: &Check, output: &Output) -> anyhow::Result<ExitCode> {
     };
     let loaded = load(&place, output)?;
     node::check(&loaded.settings)?;
+    for obstacle in node::obstacles(&loaded.settings) {
+        output.warn(format!("on this machine, not usable: {obstacle}"));
+    }
     let file = loaded
         .file
         .as_deref()

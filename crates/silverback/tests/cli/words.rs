@@ -56,6 +56,49 @@ fn plugins_that_nobody_knows_are_refused_by_name() {
 }
 
 #[test]
+fn check_warns_of_what_this_machine_does_not_have() {
+    let place = Place::new()
+        .with(
+            "PROXY_LISTEN",
+            "192.0.2.1:8000, unix:/no/such/folder/socket",
+        )
+        .with("ADMIN_LISTEN", "127.0.0.1:8001")
+        .with("STATUS_LISTEN", "127.0.0.1:8001")
+        .with("PROXY_ACCESS_LOG", "/no/such/folder/access.log")
+        .with("ADMIN_ACCESS_LOG", "logs/admin_access.log");
+    let output = place.run(&["check"]);
+    let (_, warnings) = texts(&output);
+    assert!(output.status.success(), "{warnings}");
+    for obstacle in [
+        "proxy_listen: 192.0.2.1:8000: Cannot assign requested address",
+        "proxy_listen: unix:/no/such/folder/socket: there is no folder /no/such/folder",
+        "status_listen: 127.0.0.1:8001: admin_listen has it as well",
+        "proxy_access_log: /no/such/folder/access.log: there is no folder /no/such/folder",
+    ] {
+        assert!(warnings.contains(obstacle), "{warnings}");
+    }
+    assert_eq!(warnings.lines().count(), 4, "{warnings}");
+    assert!(!place.prefix().exists(), "a check changes nothing");
+}
+
+#[test]
+fn a_key_of_another_certificate_is_refused_before_a_start() {
+    let made = Place::new().with("PROXY_LISTEN", "127.0.0.1:0 ssl");
+    made.succeed(&["prepare"]);
+    let ssl = made.prefix().join("ssl");
+    let name = |file: &str| ssl.join(file).display().to_string();
+    let place = Place::new()
+        .with("PROXY_LISTEN", "127.0.0.1:0 ssl")
+        .with("SSL_CERT", &name("kong-default.crt"))
+        .with("SSL_CERT_KEY", &name("kong-default-ecdsa.key"));
+    for command in ["check", "start"] {
+        let complaint = place.fail(&[command]);
+        let reason = "the private key does not belong to the certificate";
+        assert!(complaint.contains(reason), "{complaint}");
+    }
+}
+
+#[test]
 fn a_taken_port_is_named_with_its_setting() {
     let place = Place::new();
     let holder = std::net::TcpListener::bind(("127.0.0.1", place.proxy)).expect("bound");
