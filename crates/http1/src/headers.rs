@@ -5,8 +5,11 @@
 //! An edit writes its whole line into a second buffer and lets the index point there, so that writing a head costs one
 //! copy a run whatever happened to it.
 
+mod prepared;
+
 use bytes::{Bytes, BytesMut};
 
+pub use self::prepared::PreparedLines;
 use crate::error::Error;
 use crate::known::{Known, Name};
 use crate::token::{is_token, is_value};
@@ -36,6 +39,19 @@ struct Line {
     name_len: u16,
     known: Known,
     place: Place,
+}
+
+impl Line {
+    /// The same line in a buffer in front of which so many bytes have been put.
+    fn moved(&self, by: u32) -> Line {
+        Line {
+            start: self.start + by,
+            end: self.end + by,
+            value_start: self.value_start + by,
+            value_end: self.value_end + by,
+            ..*self
+        }
+    }
 }
 
 /// The index and the edits of a head; it is reused from one head to the next.
