@@ -6,10 +6,10 @@ use cluster::{Cluster, Words};
 use net::dns::Resolver;
 use net::tls::TrustStore;
 use plugin_api::{
-    BoxFuture, By, Configured, Failure, Handler, Lookup, Metrics, NodeFacts, Records, Services,
-    Shared, Unavailable, UntrustedLua,
+    BoxFuture, By, Configured, Epoch, Failure, Handler, Lookup, Metrics, NodeFacts, Records,
+    Services, Shared, Unavailable, UntrustedLua,
 };
-use records::{Figures, RecordCache};
+use records::{Epochs, Figures, RecordCache};
 use schema::Record;
 use services::{Connections, LocalMachine, RedisServers, SystemRandom, Tasks};
 use snapshot::PluginTable;
@@ -95,11 +95,12 @@ impl Plugins {
             catalog,
             Arc::new(move || !origin.is_down()),
             self.services.node.cache_memory,
+            self.records.epochs.clone(),
             Handle::current(),
             self.services.clock.clone(),
         );
         // It is opened once; a second time would change nothing.
-        let _ = self.records.0.set(cache.clone());
+        let _ = self.records.cache.set(cache.clone());
         tokio::spawn(async move {
             match cache.warm(&warm).await {
                 Ok(read) => tracing::debug!("{read} records are at hand from the start"),
@@ -126,24 +127,27 @@ impl Plugins {
 
 /// Records of a store that is opened after the plugins are there.
 #[derive(Default)]
-pub struct LateRecords(OnceLock<RecordCache>);
+pub struct LateRecords {
+    cache: OnceLock<RecordCache>,
+    epochs: Epochs,
+}
 
 impl LateRecords {
     /// A record has changed; `None` if it is gone.
     pub fn changed(&self, entity: &str, id: Uuid, record: Option<&Record>) {
-        if let Some(cache) = self.0.get() {
+        if let Some(cache) = self.cache.get() {
             cache.changed(entity, id, record);
         }
     }
 
     /// How the cache has done so far; `None` before there is one.
     pub fn figures(&self) -> Option<Figures> {
-        self.0.get().map(RecordCache::figures)
+        self.cache.get().map(RecordCache::figures)
     }
 
     /// Anything may have changed.
     pub fn clear(&self) {
-        if let Some(cache) = self.0.get() {
+        if let Some(cache) = self.cache.get() {
             cache.clear();
         }
     }
@@ -157,7 +161,7 @@ fn not_yet<T: 'static>() -> Lookup<T> {
 
 impl Records for LateRecords {
     fn find(&self, entity: &'static str, by: By<'_>) -> Lookup<Option<Arc<Record>>> {
-        self.0
+        self.cache
             .get()
             .map_or_else(not_yet, |cache| cache.find(entity, by))
     }
@@ -168,8 +172,18 @@ impl Records for LateRecords {
         foreign: &'static str,
         id: Uuid,
     ) -> Lookup<Arc<[Arc<Record>]>> {
-        let cache = self.0.get();
+        let cache = self.cache.get();
         cache.map_or_else(not_yet, |cache| cache.children(entity, foreign, id))
+    }
+
+    fn epoch(&self, entity: &'static str) -> Epoch {
+        self.epochs.of(entity)
+    }
+
+    fn note_hits(&self, spared: u64) {
+        if let Some(cache) = self.cache.get() {
+            cache.note_hits(spared);
+        }
     }
 }
 

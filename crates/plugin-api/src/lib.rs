@@ -13,6 +13,7 @@ mod consumer;
 mod counters;
 mod declaration;
 mod endpoint;
+mod epoch;
 mod exchange;
 pub mod fields;
 mod handler;
@@ -44,6 +45,7 @@ pub use consumer::{Consumer, Credential};
 pub use counters::{Counters, Redis, RedisError, RedisServers, RedisSettings, RedisValue};
 pub use declaration::{BUNDLED_VERSION, Declaration, Plugin};
 pub use endpoint::{Endpoint, EndpointCall, Run};
+pub use epoch::Epoch;
 pub use exchange::{
     Connection as ClientConnection, Entity, Exchange, HeaderEdit, LogEdit, LogMode, Matched, Tls,
     Upstream, Work,

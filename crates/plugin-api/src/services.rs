@@ -11,7 +11,9 @@ use schema::Record;
 use stdx::Clock;
 use uuid::Uuid;
 
-use crate::{Cluster, Counters, Machine, Metrics, RedisServers, Shared, UntrustedLua, Writer};
+use crate::{
+    Cluster, Counters, Epoch, Machine, Metrics, RedisServers, Shared, UntrustedLua, Writer,
+};
 
 /// A future that any thread may run.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -76,6 +78,13 @@ pub trait Records: Send + Sync {
         foreign: &'static str,
         id: Uuid,
     ) -> Lookup<Arc<[Arc<Record>]>>;
+
+    /// Which changes of an entity are known of, for whoever keeps what was made of its records. Once a change is known
+    /// here, nothing that is looked up is older. Asked when a handler is made, not per request.
+    fn epoch(&self, entity: &'static str) -> Epoch;
+
+    /// So many lookups were spared, because what would have been looked up was kept elsewhere; they count as found.
+    fn note_hits(&self, _spared: u64) {}
 }
 
 /// How a record is named.

@@ -2,13 +2,18 @@
 
 use std::sync::Arc;
 
+use http1::PreparedLines;
 use plugin_api::{
-    By, Consumer, Credential, Exchange, Failure, Flow, Known, Lookup, Outcome, Reply, Services,
-    Unavailable,
+    By, Consumer, Credential, Exchange, Failure, Flow, Known, Lookup, Outcome, Records, Reply,
+    Services, Step, Unavailable,
 };
 use schema::Record;
 use serde_json::Value;
 use uuid::Uuid;
+
+use crate::identities::{Found, Sought};
+
+pub(crate) const CONSUMERS: &str = "consumers";
 
 /// Why a request is not let through.
 pub(crate) enum Denied {
@@ -50,6 +55,45 @@ pub(crate) fn is_settled(exchange: &Exchange<'_>, anonymous: Option<&str>) -> bo
     anonymous.is_some() && exchange.work.credential.is_some()
 }
 
+/// Authenticates a client who claims something, with the credential that was sought for it: `check` says whether the claim
+/// is good, and [enters](Identity::enter) the client.
+///
+/// Perf: a client that is known costs no future.
+pub(crate) fn settle<'a, C: 'a>(
+    exchange: &'a mut Exchange<'_>,
+    services: &'a Services,
+    anonymous: Option<&'a str>,
+    asked: Result<(C, Sought), Denied>,
+    check: impl FnOnce(&mut Exchange<'_>, C, Found) -> Result<(), Denied> + 'a,
+) -> Step<'a> {
+    let (claim, fetch) = match asked {
+        Ok((claim, Sought::Known(found))) => {
+            let outcome = found.and_then(|found| check(exchange, claim, found));
+            return finish(exchange, services, anonymous, outcome);
+        }
+        Ok((claim, Sought::Fetch(fetch))) => (claim, fetch),
+        Err(denied) => return finish(exchange, services, anonymous, Err(denied)),
+    };
+    Step::later(async move {
+        let found = fetch.await;
+        let outcome = found.and_then(|found| check(exchange, claim, found));
+        conclude(exchange, services, anonymous, outcome).await
+    })
+}
+
+/// As [`conclude`], waiting only for who has to be looked up.
+fn finish<'a>(
+    exchange: &'a mut Exchange<'_>,
+    services: &'a Services,
+    anonymous: Option<&'a str>,
+    outcome: Result<(), Denied>,
+) -> Step<'a> {
+    match outcome {
+        Ok(()) => Step::next(),
+        outcome => Step::later(conclude(exchange, services, anonymous, outcome)),
+    }
+}
+
 /// What follows from an attempt to authenticate: with `anonymous`, a refused client goes on as that consumer.
 pub(crate) async fn conclude(
     exchange: &mut Exchange<'_>,
@@ -89,19 +133,19 @@ pub(crate) async fn consumer_of(
     services: &Services,
     credential: &Record,
 ) -> Result<Arc<Consumer>, Denied> {
-    owner(look_up_owner(services, credential)?.get().await?)
+    owner(look_up_owner(&*services.records, credential)?.get().await?)
 }
 
 /// Looks up the record of a credential's consumer, which [`owner`] reads.
 pub(crate) fn look_up_owner(
-    services: &Services,
+    records: &dyn Records,
     credential: &Record,
 ) -> Result<Lookup<Option<Arc<Record>>>, Denied> {
     let id = credential
         .get("consumer")
         .and_then(|consumer| consumer.get("id")?.as_str()?.parse().ok())
         .ok_or_else(|| Failure::new("a credential names no consumer"))?;
-    Ok(services.records.find("consumers", By::Id(id)))
+    Ok(records.find(CONSUMERS, By::Id(id)))
 }
 
 /// The consumer that was looked up for a credential, which has to be there.
@@ -118,11 +162,11 @@ async fn find_consumer(
     let records = &services.records;
     let mut found = None;
     if let Ok(id) = name.parse::<Uuid>() {
-        found = records.find("consumers", By::Id(id)).get().await?;
+        found = records.find(CONSUMERS, By::Id(id)).get().await?;
     }
     if found.is_none() {
         found = records
-            .find("consumers", By::Unique("username", name))
+            .find(CONSUMERS, By::Unique("username", name))
             .get()
             .await?;
     }
@@ -139,44 +183,72 @@ pub(crate) fn credential(record: Arc<Record>, identifier: &str) -> Option<Arc<Cr
     }))
 }
 
+/// Who a client is, as the upstream and later plugins learn it.
+pub(crate) struct Identity {
+    consumer: Option<Arc<Consumer>>,
+    credential: Option<Arc<Credential>>,
+    /// How many seconds the credential had left when it was read, if it ends by itself.
+    seconds_left: Option<i64>,
+    lines: PreparedLines,
+}
+
+impl Identity {
+    /// Of a consumer who has shown a credential; nobody without a credential is anybody in particular.
+    ///
+    /// # Errors
+    /// When a name cannot stand in a header.
+    pub fn new(
+        consumer: Option<Arc<Consumer>>,
+        credential: Option<Arc<Credential>>,
+    ) -> Result<Self, http1::Error> {
+        let known = consumer.as_deref();
+        let id = known.map(|consumer| consumer.id.to_string());
+        let custom_id = known.and_then(|consumer| consumer.custom_id.as_deref());
+        let username = known.and_then(|consumer| consumer.username.as_deref());
+        let shown = credential.as_deref();
+        let identifier = shown.and_then(|credential| credential.identifier.as_deref());
+        let anonymous = shown.is_none().then_some("true");
+        let lines = [
+            (Known::XConsumerId, id.as_deref()),
+            (Known::XConsumerCustomId, custom_id),
+            (Known::XConsumerUsername, username),
+            (Known::XCredentialIdentifier, identifier),
+            (Known::XAnonymousConsumer, anonymous),
+        ];
+        let lines = lines.map(|(name, value)| (name, value.map(str::as_bytes)));
+        let record = shown.and_then(|credential| credential.record.as_deref());
+        Ok(Self {
+            seconds_left: record.and_then(|record| record.get("ttl")?.as_i64()),
+            lines: PreparedLines::new(lines)?,
+            consumer,
+            credential,
+        })
+    }
+
+    /// The record of the credential; it holds secrets.
+    pub fn record(&self) -> Option<&Record> {
+        self.credential.as_deref()?.record.as_deref()
+    }
+
+    /// How many seconds the credential had left when it was read; `None` if it does not end by itself.
+    pub fn seconds_left(&self) -> Option<i64> {
+        self.seconds_left
+    }
+
+    /// Notes who the client is, and tells the upstream.
+    pub fn enter(&self, exchange: &mut Exchange<'_>) -> Result<(), http1::Error> {
+        exchange.head.headers.replace_all(&self.lines)?;
+        exchange.work.consumer = self.consumer.clone();
+        exchange.work.credential = self.credential.clone();
+        Ok(())
+    }
+}
+
 /// Notes who the client is, and tells the upstream.
 pub(crate) fn identify(
     exchange: &mut Exchange<'_>,
     consumer: Option<Arc<Consumer>>,
     credential: Option<Arc<Credential>>,
 ) -> Result<(), http1::Error> {
-    let headers = &mut exchange.head.headers;
-    let id = consumer.as_ref().map(|consumer| consumer.id.to_string());
-    let field = |field: fn(&Consumer) -> &Option<Box<str>>| {
-        consumer
-            .as_deref()
-            .and_then(|consumer| field(consumer).as_deref())
-    };
-    let identifier = credential
-        .as_ref()
-        .and_then(|credential| credential.identifier.as_deref());
-    for (name, value) in [
-        (Known::XConsumerId, id.as_deref()),
-        (
-            Known::XConsumerCustomId,
-            field(|consumer| &consumer.custom_id),
-        ),
-        (
-            Known::XConsumerUsername,
-            field(|consumer| &consumer.username),
-        ),
-        (Known::XCredentialIdentifier, identifier),
-        (
-            Known::XAnonymousConsumer,
-            credential.is_none().then_some("true"),
-        ),
-    ] {
-        match value {
-            Some(value) => headers.set(name, value)?,
-            None => headers.remove(name),
-        }
-    }
-    exchange.work.consumer = consumer;
-    exchange.work.credential = credential;
-    Ok(())
+    Identity::new(consumer, credential)?.enter(exchange)
 }

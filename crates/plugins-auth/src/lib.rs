@@ -15,4 +15,6 @@ pub mod session;
 pub mod standard_webhooks;
 
 mod cookies;
+mod identities;
 mod identity;
+mod recent;

@@ -5,11 +5,14 @@
 //! - Many who ask for the same thing at once ask the store once.
 //! - Invariant: an answer that was read before a change never stays in the cache after it. A read notes the epoch of its
 //!   entity before it asks the store, and keeps the answer only if the epoch is the same afterwards.
+//! - Invariant: an epoch advances again once nothing older than the change can be found here, so that what others made of
+//!   records while these were being forgotten is as old as what they made before (`plugin_api::Epoch`).
 //! - While the store is cut off from what others write, that nothing was found means nothing: the answer is
 //!   [`Unavailable`], never *there is no such record*.
 //! - A unique value leads to an id, and the id to the record: when a record changes, only its id has to be forgotten,
 //!   because a record that no longer holds the value is a miss.
 
+mod epochs;
 mod weight;
 
 use std::collections::HashMap;
@@ -23,13 +26,15 @@ use futures_util::FutureExt as _;
 use futures_util::future::Shared;
 use moka::sync::Cache;
 use parking_lot::Mutex;
-use plugin_api::{BoxFuture, By, Lookup, Records, Unavailable};
+use plugin_api::{BoxFuture, By, Epoch, Lookup, Records, Unavailable};
 use schema::{Record, Schema};
 use serde_json::Value;
 use stdx::Clock;
 use store::{Catalog, Key, PageRequest, Store};
 use tokio::runtime::Handle;
 use uuid::Uuid;
+
+pub use self::epochs::Epochs;
 
 type Name = &'static str;
 type Found = Option<Arc<Record>>;
@@ -60,7 +65,7 @@ struct Inner {
     by_id: Cache<(Name, Uuid), Entry, IdHasher>,
     by_unique: Cache<UniqueKey, Option<Uuid>>,
     by_parent: Cache<ParentKey, Arc<[Uuid]>, IdHasher>,
-    epochs: Mutex<HashMap<String, Arc<AtomicU64>>>,
+    epochs: Epochs,
     records_asked: Flights<(Name, Uuid), Found>,
     values_asked: Flights<UniqueKey, Found>,
     parents_asked: Flights<ParentKey, Arc<[Arc<Record>]>>,
@@ -88,12 +93,14 @@ pub struct Figures {
 }
 
 impl RecordCache {
-    /// An empty cache that takes about as many bytes as `memory` says. The store is asked on `runtime`.
+    /// An empty cache that takes about as many bytes as `memory` says, and advances `epochs`. The store is asked on
+    /// `runtime`.
     pub fn new(
         store: Arc<dyn Store>,
         catalog: Catalog,
         is_current: IsCurrent,
         memory: u64,
+        epochs: Epochs,
         runtime: Handle,
         clock: Arc<dyn Clock>,
     ) -> Self {
@@ -114,7 +121,7 @@ impl RecordCache {
             by_parent: bounded(part(1), |_, ids: &Arc<[Uuid]>| {
                 weight::of_key(ids.len() * size_of::<Uuid>())
             }),
-            epochs: Mutex::default(),
+            epochs,
             records_asked: Flights::default(),
             values_asked: Flights::default(),
             parents_asked: Flights::default(),
@@ -126,38 +133,22 @@ impl RecordCache {
     /// Forgets what a change has made untrue. `record` is the record as it is now; `None` if it is gone.
     pub fn changed(&self, entity: &str, id: Uuid, record: Option<&Record>) {
         let inner = &self.0;
-        inner.epoch(entity).fetch_add(1, Ordering::SeqCst);
+        let epoch = inner.epochs.of(entity);
+        epoch.advance();
         inner.forget_flights();
-        let Some(schema) = inner.schema(entity) else {
-            return;
-        };
-        let name: Name = schema.name;
-        inner.by_id.invalidate(&(name, id));
-        let Some(record) = record else {
-            return;
-        };
-        for (field, _) in schema.unique_fields() {
-            if let Some(value) = record.get(field).and_then(Value::as_str) {
-                inner.by_unique.invalidate(&(name, field, value.into()));
-            }
+        if let Some(schema) = inner.schema(entity) {
+            inner.forget(schema, id, record);
         }
-        for (field, _) in schema.foreign_fields() {
-            if let Some(parent) = parent(record, field) {
-                inner.by_parent.invalidate(&(name, field, parent));
-            }
-        }
+        epoch.advance();
     }
 
     /// Forgets everything.
     pub fn clear(&self) {
         let inner = &self.0;
-        for epoch in inner.epochs.lock().values() {
-            epoch.fetch_add(1, Ordering::SeqCst);
-        }
+        inner.epochs.advance_all();
         inner.forget_flights();
-        inner.by_id.invalidate_all();
-        inner.by_unique.invalidate_all();
-        inner.by_parent.invalidate_all();
+        inner.forget_all();
+        inner.epochs.advance_all();
     }
 
     /// Reads records of these entities before anybody asks for them, until half the memory is taken. What other entities
@@ -249,19 +240,19 @@ impl Records for RecordCache {
             }
         }
     }
+
+    fn epoch(&self, entity: Name) -> Epoch {
+        self.0.epochs.of(entity)
+    }
+
+    fn note_hits(&self, spared: u64) {
+        self.0.hits.fetch_add(spared, Ordering::Relaxed);
+    }
 }
 
 impl Inner {
     fn schema(&self, entity: &str) -> Option<&'static Schema> {
         self.catalog.get(entity)
-    }
-
-    fn epoch(&self, entity: &str) -> Arc<AtomicU64> {
-        let mut epochs = self.epochs.lock();
-        match epochs.get(entity) {
-            Some(epoch) => epoch.clone(),
-            None => epochs.entry(entity.to_owned()).or_default().clone(),
-        }
     }
 
     /// Whether an answer can be given: what is there is there, what is not may be somewhere else.
@@ -277,6 +268,31 @@ impl Inner {
         Err(Unavailable(
             "the database, and this node's copy has no such record".to_owned(),
         ))
+    }
+
+    /// Forgets what a change of a record has made untrue.
+    fn forget(&self, schema: &'static Schema, id: Uuid, record: Option<&Record>) {
+        let name: Name = schema.name;
+        self.by_id.invalidate(&(name, id));
+        let Some(record) = record else {
+            return;
+        };
+        for (field, _) in schema.unique_fields() {
+            if let Some(value) = record.get(field).and_then(Value::as_str) {
+                self.by_unique.invalidate(&(name, field, value.into()));
+            }
+        }
+        for (field, _) in schema.foreign_fields() {
+            if let Some(parent) = parent(record, field) {
+                self.by_parent.invalidate(&(name, field, parent));
+            }
+        }
+    }
+
+    fn forget_all(&self) {
+        self.by_id.invalidate_all();
+        self.by_unique.invalidate_all();
+        self.by_parent.invalidate_all();
     }
 
     /// Lets nobody join a read that began before a change.
@@ -319,7 +335,7 @@ impl Inner {
     }
 
     async fn warm(&self, schema: &'static Schema) -> Result<u64, Unavailable> {
-        let epoch = self.epoch(schema.name);
+        let epoch = self.epochs.of(schema.name);
         let key = schema.cache_key.first().and_then(|key| {
             let mut unique = schema.unique_fields();
             unique.find_map(|(field, _)| (field == *key).then_some(field))
@@ -330,7 +346,7 @@ impl Inner {
         };
         let mut read = 0;
         while self.by_id.weighted_size() < self.memory / 2 {
-            let before = epoch.load(Ordering::SeqCst);
+            let before = epoch.now();
             let page = self.store.page(schema, &request).await.map_err(failed)?;
             let records: Vec<_> = page.records.into_iter().map(Arc::new).collect();
             self.keep(&epoch, before, || {
@@ -357,8 +373,8 @@ impl Inner {
 
     async fn read_id(self: Arc<Self>, entity: Name, id: Uuid) -> Result<Found, Unavailable> {
         let schema = self.schema(entity).ok_or_else(|| unknown(entity))?;
-        let epoch = self.epoch(entity);
-        let before = epoch.load(Ordering::SeqCst);
+        let epoch = self.epochs.of(entity);
+        let before = epoch.now();
         let record = self.store.get(schema, Key::Id(id)).await.map_err(failed)?;
         let record = self.surely(record.map(Arc::new))?;
         self.keep(&epoch, before, || {
@@ -374,8 +390,8 @@ impl Inner {
         value: Box<str>,
     ) -> Result<Found, Unavailable> {
         let schema = self.schema(entity).ok_or_else(|| unknown(entity))?;
-        let epoch = self.epoch(entity);
-        let before = epoch.load(Ordering::SeqCst);
+        let epoch = self.epochs.of(entity);
+        let before = epoch.now();
         let key = Key::Unique(field, &value);
         let record = self.store.get(schema, key).await.map_err(failed)?;
         let record = self.surely(record.map(Arc::new))?;
@@ -396,8 +412,8 @@ impl Inner {
         id: Uuid,
     ) -> Result<Arc<[Arc<Record>]>, Unavailable> {
         let schema = self.schema(entity).ok_or_else(|| unknown(entity))?;
-        let epoch = self.epoch(entity);
-        let before = epoch.load(Ordering::SeqCst);
+        let epoch = self.epochs.of(entity);
+        let before = epoch.now();
         let mut records = Vec::new();
         let mut request = PageRequest {
             size: PageRequest::MAX_SIZE,
@@ -423,15 +439,14 @@ impl Inner {
     }
 
     /// Keeps what was read unless something changed meanwhile, also between the check and the keeping.
-    fn keep(&self, epoch: &AtomicU64, before: u64, keep: impl Fn()) {
-        if epoch.load(Ordering::SeqCst) != before {
+    fn keep(&self, epoch: &Epoch, before: u64, keep: impl Fn()) {
+        if epoch.now() != before {
             return;
         }
         keep();
-        if epoch.load(Ordering::SeqCst) != before {
-            self.by_id.invalidate_all();
-            self.by_unique.invalidate_all();
-            self.by_parent.invalidate_all();
+        if epoch.now() != before {
+            self.forget_all();
+            epoch.advance();
         }
     }
 

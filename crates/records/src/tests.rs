@@ -11,7 +11,7 @@ use store_sqlite::SqliteStore;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use crate::RecordCache;
+use crate::{Epochs, RecordCache};
 
 const ALICE: Uuid = Uuid::from_u128(1);
 const BOB: Uuid = Uuid::from_u128(2);
@@ -115,6 +115,7 @@ impl Bench {
             catalog(),
             is_current,
             memory,
+            Epochs::default(),
             runtime,
             clock.clone(),
         );
@@ -378,4 +379,67 @@ async fn a_warm_cache_knows_before_anybody_asks() {
     assert_eq!(bench.reads(), reads);
     bench.delete(Uuid::from_u128(3)).await;
     assert_eq!(bench.id("consumer-3").await, None);
+}
+
+#[tokio::test]
+async fn an_epoch_advances_with_changes_of_its_entity_and_when_anything_may_have_changed() {
+    let bench = Bench::new();
+    let [consumers, targets] = ["consumers", "targets"].map(|entity| bench.cache.epoch(entity));
+    let (before, others) = (consumers.now(), targets.now());
+    assert_eq!(bench.id("alice").await, None);
+    assert_eq!(consumers.now(), before, "reading changes nothing");
+    bench.write(ALICE, "alice").await;
+    assert!(consumers.now() > before);
+    assert_eq!(targets.now(), others);
+    let before = consumers.now();
+    bench.cache.clear();
+    assert!(consumers.now() > before && targets.now() > others);
+}
+
+/// Whoever keeps what was made of a record does as `plugin_api::Epoch` says, while the record changes all the time: what
+/// is used is never older than the last change that had come through before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_made_of_a_record_never_outlives_a_change() {
+    const CHANGES: usize = 300;
+    let bench = Arc::new(Bench::new());
+    let name = |record: &Record| {
+        let name = record.get("username").and_then(Value::as_str);
+        name.and_then(|name| name.parse::<usize>().ok())
+            .expect("a number")
+    };
+    bench.write(ALICE, "0").await;
+    let come_through = Arc::new(AtomicUsize::new(0));
+    let readers: Vec<_> = (0..3)
+        .map(|_| {
+            let (bench, come_through) = (bench.clone(), come_through.clone());
+            let epoch = bench.cache.epoch("consumers");
+            tokio::spawn(async move {
+                let mut kept = None;
+                loop {
+                    let least = come_through.load(Ordering::SeqCst);
+                    let now = epoch.now();
+                    if let Some((stamp, made)) = kept
+                        && stamp == now
+                    {
+                        assert!(made >= least, "{made} was used after {least}");
+                    } else {
+                        let found = bench.cache.find("consumers", By::Id(ALICE)).get().await;
+                        let record = found.expect("a store").expect("a consumer");
+                        kept = Some((now, name(&record)));
+                    }
+                    if least == CHANGES {
+                        return;
+                    }
+                    tokio::task::yield_now().await;
+                }
+            })
+        })
+        .collect();
+    for change in 1..=CHANGES {
+        bench.write(ALICE, &change.to_string()).await;
+        come_through.store(change, Ordering::SeqCst);
+    }
+    for reader in readers {
+        reader.await.expect("a reader");
+    }
 }

@@ -7,13 +7,15 @@ use schema::Record;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{BoxFuture, By, Lookup, Records, Unavailable, WriteError, Writer};
+use crate::{BoxFuture, By, Epoch, Lookup, Records, Unavailable, WriteError, Writer};
 
 /// Records that a test wrote down, and those that plugins write; it knows no declarations, and checks nothing but that
 /// ids are free.
 #[derive(Default)]
 pub struct FakeRecords {
     records: Mutex<Vec<(&'static str, Arc<Record>)>>,
+    /// Of all entities together.
+    epoch: Epoch,
     /// Whether the store is out of reach.
     pub away: bool,
     /// Whether nothing can be written.
@@ -56,7 +58,9 @@ impl FakeRecords {
         } else if self.read_only {
             Err(WriteError::ReadOnly("a test has no database".to_owned()))
         } else {
-            change(&mut self.records.lock())
+            let outcome = change(&mut self.records.lock());
+            self.epoch.advance();
+            outcome
         };
         Box::pin(std::future::ready(outcome))
     }
@@ -90,6 +94,10 @@ impl Records for FakeRecords {
             parent == Some(id.as_str())
         };
         self.answer(self.of(entity, parent).into())
+    }
+
+    fn epoch(&self, _entity: &'static str) -> Epoch {
+        self.epoch.clone()
     }
 }
 

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use plugin_api::{
-    Configured, Exchange, Failure, Flow, Handler, Needs, Outcome, Phase, Reply, Services, Step,
+    Configured, Exchange, Failure, Flow, Handler, Lookup, Needs, Outcome, Phase, Reply, Services,
+    Step,
 };
+use schema::Record;
 use serde::Deserialize;
-use serde_json::Value;
-use uuid::Uuid;
 
 #[derive(Deserialize)]
 struct Config {
@@ -53,40 +53,49 @@ impl Handler for Acl {
     }
 
     fn access<'a>(&'a self, exchange: &'a mut Exchange<'_>) -> Step<'a> {
-        Step::later(self.judge(exchange))
-    }
-}
-
-impl Acl {
-    async fn judge(&self, exchange: &mut Exchange<'_>) -> Outcome {
         let authenticated = exchange.work.credential.is_some();
-        let stranger = || {
-            if authenticated {
-                forbidden()
-            } else {
-                Reply::error(401, "Unauthorized").into()
-            }
-        };
         let consumer = exchange.work.consumer.as_ref().map(|consumer| consumer.id);
         // Groups that an authentication gave count for those without a consumer, and for an anonymous one.
         let given = exchange.work.groups.clone().filter(|_| {
             consumer.is_none() || !authenticated || self.always_use_authenticated_groups
         });
-        let (groups, header) = match (given, consumer) {
-            (Some(groups), _) => (groups, "X-Authenticated-Groups"),
-            (None, None) => return Ok(stranger()),
-            (None, Some(consumer)) => match self.groups_of(consumer).await {
-                Ok(groups) if groups.is_empty() && matches!(self.rule, Rule::Only(_)) => {
-                    return Ok(stranger());
-                }
-                Ok(groups) => (groups, "X-Consumer-Groups"),
-                Err(reply) => return Ok(reply.into()),
-            },
+        if let Some(groups) = given {
+            let groups: Vec<_> = groups.iter().map(|group| &**group).collect();
+            return Step::Now(self.judge(exchange, &groups, "X-Authenticated-Groups"));
+        }
+        let Some(consumer) = consumer else {
+            return Step::Now(Ok(stranger(exchange)));
         };
+        let records = &self.services.records;
+        match records.children("acls", "consumer", consumer) {
+            Lookup::Known(acls) => Step::Now(self.judge_member(exchange, &acls)),
+            Lookup::Fetch(fetch) => Step::later(async move {
+                let problem = "the groups of the consumer cannot be looked up right now";
+                match fetch.await {
+                    Ok(acls) => self.judge_member(exchange, &acls),
+                    Err(_) => Ok(Reply::error(503, problem).into()),
+                }
+            }),
+        }
+    }
+}
+
+impl Acl {
+    /// Whether a consumer with these memberships may pass.
+    fn judge_member(&self, exchange: &mut Exchange<'_>, acls: &[Arc<Record>]) -> Outcome {
+        let groups = acls.iter().map(|acl| acl.get("group"));
+        let groups: Vec<_> = groups.filter_map(|group| group?.as_str()).collect();
+        if groups.is_empty() && matches!(self.rule, Rule::Only(_)) {
+            return Ok(stranger(exchange));
+        }
+        self.judge(exchange, &groups, "X-Consumer-Groups")
+    }
+
+    /// Whether somebody in these groups may pass, of which `header` tells the upstream.
+    fn judge(&self, exchange: &mut Exchange<'_>, groups: &[&str], header: &'static str) -> Outcome {
         let is_in = |wanted: &[String]| {
-            groups
-                .iter()
-                .any(|group| wanted.iter().any(|wanted| **wanted == **group))
+            let mut groups = groups.iter();
+            groups.any(|group| wanted.iter().any(|wanted| wanted == group))
         };
         let passes = match &self.rule {
             Rule::Only(allowed) => is_in(allowed),
@@ -100,20 +109,14 @@ impl Acl {
         }
         Ok(Flow::Next)
     }
+}
 
-    async fn groups_of(&self, consumer: Uuid) -> Result<Vec<Box<str>>, Reply> {
-        let children = self.services.records.children("acls", "consumer", consumer);
-        let records = children.get().await.map_err(|_| {
-            Reply::error(
-                503,
-                "the groups of the consumer cannot be looked up right now",
-            )
-        })?;
-        let groups = records
-            .iter()
-            .filter_map(|record| record.get("group").and_then(Value::as_str));
-        Ok(groups.map(Box::from).collect())
+/// The answer to who is in no group.
+fn stranger(exchange: &Exchange<'_>) -> Flow {
+    if exchange.work.credential.is_some() {
+        return forbidden();
     }
+    Reply::error(401, "Unauthorized").into()
 }
 
 fn forbidden() -> Flow {

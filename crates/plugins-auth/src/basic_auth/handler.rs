@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use plugin_api::{By, Configured, Exchange, Failure, Handler, Needs, Phase, Services, Step};
+use plugin_api::{Configured, Exchange, Failure, Handler, Needs, Phase, Services, Step};
 use schema::Record;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::hash;
+use crate::identities::{Identities, Kind, Sought};
 use crate::identity::{self, Denied};
 
 #[derive(Deserialize)]
@@ -23,8 +24,15 @@ struct BasicAuth {
     config: Config,
     /// The value of `WWW-Authenticate`.
     challenge: String,
+    identities: Identities,
     services: Services,
 }
+
+const NAMES: Kind = Kind {
+    entity: "basicauth_credentials",
+    field: "username",
+    identifier: "username",
+};
 
 pub(crate) fn build(
     record: &Configured<'_>,
@@ -34,6 +42,7 @@ pub(crate) fn build(
     Ok(Arc::new(BasicAuth {
         challenge: format!("Basic realm=\"{}\"", config.realm),
         config,
+        identities: Identities::of(services, NAMES),
         services: services.clone(),
     }))
 }
@@ -48,10 +57,24 @@ impl Handler for BasicAuth {
         if identity::is_settled(exchange, anonymous) {
             return Step::next();
         }
-        Step::later(async move {
-            let outcome = self.authenticate(exchange).await;
-            identity::conclude(exchange, &self.services, anonymous, outcome).await
-        })
+        // `Proxy-Authorization` counts if it names somebody; else what `Authorization` says.
+        let Some(claim) = self.take_claim(exchange, "proxy-authorization") else {
+            return self.authorize(exchange);
+        };
+        match self.identities.find(&claim.username) {
+            Sought::Known(Ok(None)) => self.authorize(exchange),
+            sought => Step::later(async move {
+                let found = match sought {
+                    Sought::Known(found) => found,
+                    Sought::Fetch(fetch) => fetch.await,
+                };
+                if matches!(found, Ok(None)) {
+                    return self.authorize(exchange).outcome().await;
+                }
+                let asked = Ok((claim, Sought::Known(found)));
+                self.settle(exchange, asked).outcome().await
+            }),
+        }
     }
 }
 
@@ -62,36 +85,40 @@ struct Claim {
 }
 
 impl BasicAuth {
-    async fn authenticate(&self, exchange: &mut Exchange<'_>) -> Result<(), Denied> {
-        let refused = || identity::unauthorized("Unauthorized", &self.challenge);
-        // `Proxy-Authorization` counts if it names somebody; else what `Authorization` says.
-        let (mut claim, mut found) = (self.take_claim(exchange, "proxy-authorization"), None);
-        if let Some(claim) = &claim {
-            found = self.look_up(claim).await?;
-        }
-        if found.is_none() {
-            claim = self.take_claim(exchange, "authorization");
-            if let Some(claim) = &claim {
-                found = self.look_up(claim).await?;
-            }
-        }
-        let claim = claim.ok_or_else(refused)?;
-        // Somebody unknown costs as much as somebody with a wrong password.
-        let nobody = Arc::new(Record::new());
-        let record = found.unwrap_or(nobody);
-        if !is_right(&record, &claim.password) {
-            return Err(refused());
-        }
-        let consumer = identity::consumer_of(&self.services, &record).await?;
-        let credential = identity::credential(record, "username").ok_or_else(refused)?;
-        identity::identify(exchange, Some(consumer), Some(credential))?;
-        Ok(())
+    /// Checks what `Authorization` says.
+    fn authorize<'a>(&'a self, exchange: &'a mut Exchange<'_>) -> Step<'a> {
+        let claim = self.take_claim(exchange, "authorization");
+        let asked = claim.ok_or_else(|| self.refused()).map(|claim| {
+            let sought = self.identities.find(&claim.username);
+            (claim, sought)
+        });
+        self.settle(exchange, asked)
     }
 
-    async fn look_up(&self, claim: &Claim) -> Result<Option<Arc<Record>>, Denied> {
-        let by_name = By::Unique("username", &claim.username);
-        let records = &self.services.records;
-        Ok(records.find("basicauth_credentials", by_name).get().await?)
+    fn settle<'a>(
+        &'a self,
+        exchange: &'a mut Exchange<'_>,
+        asked: Result<(Claim, Sought), Denied>,
+    ) -> Step<'a> {
+        let anonymous = self.config.anonymous.as_deref();
+        identity::settle(
+            exchange,
+            &self.services,
+            anonymous,
+            asked,
+            |exchange, claim, found| {
+                // Somebody unknown costs as much as somebody with a wrong password.
+                let nobody = Record::new();
+                let known = found.as_ref().and_then(|identity| identity.record());
+                let is_right = is_right(known.unwrap_or(&nobody), &claim.password);
+                let identity = found.filter(|_| is_right).ok_or_else(|| self.refused())?;
+                Ok(identity.enter(exchange)?)
+            },
+        )
+    }
+
+    fn refused(&self) -> Denied {
+        identity::unauthorized("Unauthorized", &self.challenge)
     }
 
     fn take_claim(&self, exchange: &mut Exchange<'_>, header: &'static str) -> Option<Claim> {

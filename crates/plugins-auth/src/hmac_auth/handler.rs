@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use plugin_api::{By, Configured, Exchange, Failure, Handler, Needs, Phase, Services, Step};
+use plugin_api::{Configured, Exchange, Failure, Handler, Needs, Phase, Services, Step};
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::signature::{self, Claim};
-use crate::identity::{self, Denied};
+use crate::identities::{Identities, Kind};
+use crate::identity::{self, Denied, Identity};
 
 #[derive(Deserialize)]
 struct Config {
@@ -25,8 +25,15 @@ struct HmacAuth {
     config: Config,
     /// The value of `WWW-Authenticate`.
     challenge: String,
+    identities: Identities,
     services: Services,
 }
+
+const SECRETS: Kind = Kind {
+    entity: "hmacauth_credentials",
+    field: "username",
+    identifier: "username",
+};
 
 const NOT_VERIFIABLE: &str = "HMAC signature cannot be verified";
 const NOT_THE_SAME: &str = "HMAC signature does not match";
@@ -45,6 +52,7 @@ pub(crate) fn build(
     Ok(Arc::new(HmacAuth {
         config,
         challenge,
+        identities: Identities::of(services, SECRETS),
         services: services.clone(),
     }))
 }
@@ -62,46 +70,63 @@ impl Handler for HmacAuth {
         if identity::is_settled(exchange, anonymous) {
             return Step::next();
         }
-        Step::later(async move {
-            let outcome = self.authenticate(exchange).await;
-            identity::conclude(exchange, &self.services, anonymous, outcome).await
-        })
+        let asked = self.claim(exchange).map(|claim| {
+            let sought = self.identities.find(&claim.username);
+            (claim, sought)
+        });
+        identity::settle(
+            exchange,
+            &self.services,
+            anonymous,
+            asked,
+            |exchange, claim, found| {
+                let identity = found.ok_or_else(|| self.refused(NOT_VERIFIABLE))?;
+                self.check(exchange, &claim, &identity)
+            },
+        )
     }
 }
 
 impl HmacAuth {
-    async fn authenticate(&self, exchange: &mut Exchange<'_>) -> Result<(), Denied> {
-        let refused = |message| identity::unauthorized(message, &self.challenge);
+    /// What the client claims, if that can be checked.
+    fn claim(&self, exchange: &Exchange<'_>) -> Result<Claim, Denied> {
         let headers = &exchange.head.headers;
         if !headers.contains("Authorization") && !headers.contains("Proxy-Authorization") {
-            return Err(refused("Unauthorized"));
+            return Err(self.refused("Unauthorized"));
         }
         if !self.is_recent(exchange, "X-Date") && !self.is_recent(exchange, "Date") {
-            return Err(refused(NO_DATE));
+            return Err(self.refused(NO_DATE));
         }
         let claim = self.take_claim(exchange);
         let claim = claim.filter(|claim| self.is_acceptable(claim));
-        let claim = claim.ok_or_else(|| refused(NOT_VERIFIABLE))?;
-        let by_name = By::Unique("username", &claim.username);
-        let found = self.services.records.find("hmacauth_credentials", by_name);
-        let record = found.get().await?.ok_or_else(|| refused(NOT_VERIFIABLE))?;
-        let secret = record.get("secret").and_then(Value::as_str);
+        claim.ok_or_else(|| self.refused(NOT_VERIFIABLE))
+    }
+
+    /// Lets the client in if it has signed with the secret of the credential.
+    fn check(
+        &self,
+        exchange: &mut Exchange<'_>,
+        claim: &Claim,
+        identity: &Identity,
+    ) -> Result<(), Denied> {
+        let record = identity.record();
+        let secret = record.and_then(|record| record.get("secret")?.as_str());
         let secret = secret.filter(|secret| !secret.is_empty());
         if !secret.is_some_and(|secret| claim.is_signed(exchange, secret)) {
-            return Err(refused(NOT_THE_SAME));
+            return Err(self.refused(NOT_THE_SAME));
         }
         if self.config.validate_request_body && !signature::is_digest_right(exchange) {
-            return Err(refused(NOT_THE_SAME));
+            return Err(self.refused(NOT_THE_SAME));
         }
-        let consumer = identity::consumer_of(&self.services, &record).await?;
-        let credential = identity::credential(record, "username")
-            .ok_or_else(|| Failure::new("a credential has no id"))?;
         // What was signed is checked first, then it may go.
         if self.config.hide_credentials {
             self.hide(exchange);
         }
-        identity::identify(exchange, Some(consumer), Some(credential))?;
-        Ok(())
+        Ok(identity.enter(exchange)?)
+    }
+
+    fn refused(&self, message: &'static str) -> Denied {
+        identity::unauthorized(message, &self.challenge)
     }
 
     /// What `Proxy-Authorization` says, or else `Authorization`.

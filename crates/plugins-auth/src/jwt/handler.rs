@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use plugin_api::{
-    Body, By, Configured, Exchange, Failure, Handler, Method, Needs, Phase, Reply, Services, Step,
+    Body, Configured, Exchange, Failure, Handler, Method, Needs, Phase, Reply, Services, Step,
     arguments,
 };
 use schema::Record;
@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::token::{Algorithm, Token, decode_secret};
 use crate::cookies::cookie;
+use crate::identities::{Identities, Kind, Sought};
 use crate::identity::{self, Denied};
 
 #[derive(Deserialize)]
@@ -43,8 +44,15 @@ struct Jwt {
     challenge: String,
     /// The same for who shows a bad one.
     refusal: String,
+    identities: Identities,
     services: Services,
 }
+
+const SECRETS: Kind = Kind {
+    entity: "jwt_secrets",
+    field: "key",
+    identifier: "key",
+};
 
 pub(crate) fn build(
     record: &Configured<'_>,
@@ -60,6 +68,7 @@ pub(crate) fn build(
         refusal: format!("{challenge} error=\"invalid_token\""),
         challenge,
         config,
+        identities: Identities::of(services, SECRETS),
         services: services.clone(),
     }))
 }
@@ -76,32 +85,36 @@ impl Handler for Jwt {
         {
             return Step::next();
         }
-        Step::later(async move {
-            let outcome = self.authenticate(exchange).await;
-            identity::conclude(exchange, &self.services, anonymous, outcome).await
-        })
+        let asked = self.claim(exchange);
+        identity::settle(
+            exchange,
+            &self.services,
+            anonymous,
+            asked,
+            |exchange, token, found| {
+                let identity = found.ok_or_else(|| {
+                    let name = &self.key_claim;
+                    self.refused(&format!("No credentials found for given '{name}'"))
+                })?;
+                let record = identity
+                    .record()
+                    .ok_or_else(|| Failure::new("a credential has no record"))?;
+                self.check_signature(&token, record)?;
+                self.check_times(&token.claims)?;
+                Ok(identity.enter(exchange)?)
+            },
+        )
     }
 }
 
 impl Jwt {
-    async fn authenticate(&self, exchange: &mut Exchange<'_>) -> Result<(), Denied> {
+    /// The token of the request, and whose it says it is.
+    fn claim(&self, exchange: &Exchange<'_>) -> Result<(Token, Sought), Denied> {
         let text = self.find_token(exchange)?;
         let token =
             Token::parse(&text).map_err(|reason| self.refused(&format!("Bad token; {reason}")))?;
-        let key = self.key_of(&token)?;
-        let by_key = By::Unique("key", key);
-        let found = self.services.records.find("jwt_secrets", by_key);
-        let record = found.get().await?.ok_or_else(|| {
-            let name = &self.key_claim;
-            self.refused(&format!("No credentials found for given '{name}'"))
-        })?;
-        self.check_signature(&token, &record)?;
-        self.check_times(&token.claims)?;
-        let consumer = identity::consumer_of(&self.services, &record).await?;
-        let credential = identity::credential(record, "key")
-            .ok_or_else(|| Failure::new("a credential has no id"))?;
-        identity::identify(exchange, Some(consumer), Some(credential))?;
-        Ok(())
+        let sought = self.identities.find(self.key_of(&token)?);
+        Ok((token, sought))
     }
 
     /// The one token of a request, wherever it is; the same token in two places is one.
@@ -146,7 +159,7 @@ impl Jwt {
     }
 
     /// What names the credential: a claim, or else a member of the token's header.
-    fn key_of<'t>(&self, token: &'t Token<'_>) -> Result<&'t str, Denied> {
+    fn key_of<'t>(&self, token: &'t Token) -> Result<&'t str, Denied> {
         let name = self.key_claim.as_str();
         let present = |value: &&Value| !matches!(value, Value::Bool(false));
         let claim = token.claims.get(name).filter(present);
@@ -159,7 +172,7 @@ impl Jwt {
 
     /// Invariant: the credential says which algorithm counts, never the token, and each kind of algorithm has a field of
     /// its own: a public key is never a secret.
-    fn check_signature(&self, token: &Token<'_>, record: &Record) -> Result<(), Denied> {
+    fn check_signature(&self, token: &Token, record: &Record) -> Result<(), Denied> {
         let text = |field: &str| record.get(field).and_then(Value::as_str);
         let expected = text("algorithm").unwrap_or("HS256");
         if Algorithm::named(expected) != Some(token.algorithm) {

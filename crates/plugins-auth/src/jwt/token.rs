@@ -17,18 +17,18 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// A token that could be read; nothing is verified yet.
-pub(crate) struct Token<'a> {
+pub(crate) struct Token {
     pub header: Map<String, Value>,
     pub claims: Map<String, Value>,
     pub algorithm: Algorithm,
     /// What is signed: the first two parts, as they came.
-    signed: &'a [u8],
+    signed: Box<[u8]>,
     signature: Vec<u8>,
 }
 
-impl<'a> Token<'a> {
+impl Token {
     /// Takes a token apart; the error says what cannot be read.
-    pub(crate) fn parse(token: &'a [u8]) -> Result<Self, &'static str> {
+    pub(crate) fn parse(token: &[u8]) -> Result<Self, &'static str> {
         let mut parts = token.splitn(3, |byte| *byte == b'.');
         let mut part = || parts.next().ok_or("invalid JSON");
         let (header, claims, signature) = (part()?, part()?, part()?);
@@ -46,7 +46,7 @@ impl<'a> Token<'a> {
             header,
             claims,
             algorithm,
-            signed: token.get(..signed).unwrap_or_default(),
+            signed: token.get(..signed).unwrap_or_default().into(),
             signature: BASE64.decode(signature).map_err(|_| "invalid signature")?,
         })
     }
@@ -59,7 +59,7 @@ impl<'a> Token<'a> {
             Algorithm::Hs512 => hmac::HMAC_SHA512,
             _ => return false,
         };
-        let tag = hmac::sign(&hmac::Key::new(algorithm, secret), self.signed);
+        let tag = hmac::sign(&hmac::Key::new(algorithm, secret), &self.signed);
         constant_time::verify_slices_are_equal(tag.as_ref(), &self.signature).is_ok()
     }
 
@@ -73,7 +73,7 @@ impl<'a> Token<'a> {
             return Some(false);
         };
         let key = UnparsedPublicKey::new(algorithm, key.public_key());
-        Some(key.verify(self.signed, &self.signature).is_ok())
+        Some(key.verify(&self.signed, &self.signature).is_ok())
     }
 }
 

@@ -1,15 +1,16 @@
 //! Looks for a key in header, query and body, and for whom it stands.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use plugin_api::{
-    BodyArguments, By, Configured, Exchange, Failure, Handler, Lookup, Method, Needs, Phase,
-    Services, Step, arguments, without_argument,
+    BodyArguments, Configured, Exchange, Failure, Handler, Method, Needs, Phase, Services, Step,
+    arguments, without_argument,
 };
-use schema::Record;
 use serde::Deserialize;
 
-use crate::identity::{self, Denied};
+use crate::identities::{Identities, Kind, Sought};
+use crate::identity::{self, Denied, Identity};
 
 #[derive(Deserialize)]
 struct Config {
@@ -27,8 +28,15 @@ struct KeyAuth {
     config: Config,
     /// The value of `WWW-Authenticate`.
     challenge: String,
+    identities: Identities,
     services: Services,
 }
+
+const KEYS: Kind = Kind {
+    entity: "keyauth_credentials",
+    field: "key",
+    identifier: "id",
+};
 
 pub(crate) fn build(
     record: &Configured<'_>,
@@ -42,6 +50,7 @@ pub(crate) fn build(
     Ok(Arc::new(KeyAuth {
         config,
         challenge,
+        identities: Identities::of(services, KEYS),
         services: services.clone(),
     }))
 }
@@ -61,149 +70,72 @@ impl Handler for KeyAuth {
         {
             return Step::next();
         }
-        match self.begin(exchange) {
-            Ok(Begun::Settled) => Step::next(),
-            Ok(Begun::Waiting(lookup)) => Step::later(async move {
-                let outcome = self.finish(exchange, lookup).await;
-                identity::conclude(exchange, &self.services, anonymous, outcome).await
-            }),
-            Err(denied) => {
-                let outcome = Err(denied);
-                Step::later(identity::conclude(
-                    exchange,
-                    &self.services,
-                    anonymous,
-                    outcome,
-                ))
-            }
-        }
+        let asked = self.take_key(exchange).map(|sought| ((), sought));
+        identity::settle(
+            exchange,
+            &self.services,
+            anonymous,
+            asked,
+            |exchange, (), found| {
+                let identity = found.filter(|found| has_time_left(found));
+                let refused = || identity::unauthorized("Unauthorized", &self.challenge);
+                Ok(identity.ok_or_else(refused)?.enter(exchange)?)
+            },
+        )
     }
 }
 
-type Sought = Lookup<Option<Arc<Record>>>;
-
-/// How far a request got without waiting.
-enum Begun {
-    Settled,
-    Waiting(Waiting),
-}
-
-/// What has to be fetched first.
-enum Waiting {
-    Credential(Sought),
-    /// The consumer of this credential.
-    Consumer(Arc<Record>, Sought),
+/// Compat: a key with less than a second left is as good as gone (pinned by plugins/auth "a key with a ttl expires").
+/// Stores count whole seconds, of which the last one has begun.
+fn has_time_left(identity: &Identity) -> bool {
+    identity.seconds_left().is_none_or(|left| left > 1)
 }
 
 /// What was found under one name.
-enum Found {
+enum Found<'a> {
     Nothing,
-    One(String),
+    One(Cow<'a, str>),
     Several,
 }
 
 impl KeyAuth {
-    /// Authenticates with what the cache knows.
-    ///
-    /// Perf: a client that is known costs no future.
-    fn begin(&self, exchange: &mut Exchange<'_>) -> Result<Begun, Denied> {
-        let key = self.take_key(exchange)?;
-        let records = &self.services.records;
-        let found = match records.find("keyauth_credentials", By::Unique("key", &key)) {
-            Lookup::Known(found) => found,
-            fetch => return Ok(Begun::Waiting(Waiting::Credential(fetch))),
-        };
-        let record = self.valid(found)?;
-        match identity::look_up_owner(&self.services, &record)? {
-            Lookup::Known(consumer) => {
-                self.admit(exchange, record, consumer)?;
-                Ok(Begun::Settled)
-            }
-            fetch => Ok(Begun::Waiting(Waiting::Consumer(record, fetch))),
-        }
-    }
-
-    /// Authenticates once what was waited for is there.
-    async fn finish(&self, exchange: &mut Exchange<'_>, waiting: Waiting) -> Result<(), Denied> {
-        let (record, consumer) = match waiting {
-            Waiting::Credential(found) => {
-                let record = self.valid(found.get().await?)?;
-                let consumer = identity::look_up_owner(&self.services, &record)?;
-                (record, consumer)
-            }
-            Waiting::Consumer(record, consumer) => (record, consumer),
-        };
-        self.admit(exchange, record, consumer.get().await?)
-    }
-
-    /// The credential that was found, if it still counts.
-    fn valid(&self, found: Option<Arc<Record>>) -> Result<Arc<Record>, Denied> {
-        let record = found.ok_or_else(|| self.refused())?;
-        // Compat: a key with less than a second left is as good as gone (pinned by plugins/auth "a key with a ttl
-        // expires"). Stores count whole seconds, of which the last one has begun.
-        let left = record.get("ttl").and_then(serde_json::Value::as_i64);
-        if left.is_some_and(|left| left <= 1) {
-            return Err(self.refused());
-        }
-        Ok(record)
-    }
-
-    fn admit(
-        &self,
-        exchange: &mut Exchange<'_>,
-        record: Arc<Record>,
-        consumer: Option<Arc<Record>>,
-    ) -> Result<(), Denied> {
-        let consumer = identity::owner(consumer)?;
-        let credential = identity::credential(record, "id").ok_or_else(|| self.refused())?;
-        Ok(identity::identify(
-            exchange,
-            Some(consumer),
-            Some(credential),
-        )?)
-    }
-
-    fn refused(&self) -> Denied {
-        identity::unauthorized("Unauthorized", &self.challenge)
-    }
-
-    /// The key of the request, taken out of it if it is not for the upstream.
-    fn take_key(&self, exchange: &mut Exchange<'_>) -> Result<String, Denied> {
+    /// Looks up whose key the request has, which is taken out of it if it is not for the upstream.
+    fn take_key(&self, exchange: &mut Exchange<'_>) -> Result<Sought, Denied> {
         let none = || identity::unauthorized("No API key found in request", &self.challenge);
         let mut body = None;
         for name in &self.config.key_names {
-            match self.find(exchange, name, &mut body) {
-                Found::Nothing => {}
+            let sought = match self.find(exchange, name, &mut body) {
+                Found::Nothing => continue,
                 Found::Several => {
                     let message = "Duplicate API key found";
                     return Err(identity::unauthorized(message, &self.challenge));
                 }
-                Found::One(key) => {
-                    if self.config.hide_credentials {
-                        self.hide(exchange, name, body)?;
-                    }
-                    return if key.is_empty() { Err(none()) } else { Ok(key) };
-                }
+                Found::One(key) if key.is_empty() => None,
+                Found::One(key) => Some(self.identities.find(&key)),
+            };
+            if self.config.hide_credentials {
+                self.hide(exchange, name, body)?;
             }
+            return sought.ok_or_else(none);
         }
         Err(none())
     }
 
-    fn find(
+    fn find<'a>(
         &self,
-        exchange: &Exchange<'_>,
-        name: &str,
-        body: &mut Option<Option<BodyArguments>>,
-    ) -> Found {
-        let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+        exchange: &'a Exchange<'_>,
+        name: &'a str,
+        body: &'a mut Option<Option<BodyArguments>>,
+    ) -> Found<'a> {
         if self.config.key_in_header {
-            let values = exchange.head.headers.get_all(name).map(text);
-            let found = Found::of(values);
+            let values = exchange.head.headers.get_all(name);
+            let found = Found::of(values.map(String::from_utf8_lossy));
             if !matches!(found, Found::Nothing) {
                 return found;
             }
         }
         if self.config.key_in_query {
+            let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned().into();
             let given = arguments(exchange.head.query().unwrap_or_default());
             let values = given.filter(|argument| *argument.name == *name.as_bytes());
             let found = Found::of(values.filter_map(|argument| Some(text(&argument.value?))));
@@ -214,7 +146,7 @@ impl KeyAuth {
         if self.config.key_in_body {
             let parsed = body.get_or_insert_with(|| BodyArguments::of(exchange));
             if let Some(parsed) = parsed {
-                return Found::of(parsed.texts(name).into_iter());
+                return Found::of(parsed.texts(name).into_iter().map(Cow::from));
             }
         }
         Found::Nothing
@@ -240,8 +172,8 @@ impl KeyAuth {
     }
 }
 
-impl Found {
-    fn of(mut values: impl Iterator<Item = String>) -> Self {
+impl<'a> Found<'a> {
+    fn of(mut values: impl Iterator<Item = Cow<'a, str>>) -> Self {
         match (values.next(), values.next()) {
             (None, _) => Self::Nothing,
             (Some(one), None) => Self::One(one),

@@ -1,7 +1,7 @@
 use std::sync::Mutex;
 
 use plugin_api::testing::Sample;
-use plugin_api::{BoxFuture, By, Lookup, WriteError};
+use plugin_api::{BoxFuture, By, Epoch, Lookup, WriteError};
 use schema::Record;
 use uuid::Uuid;
 
@@ -65,6 +65,10 @@ impl Records for Frozen {
 
     fn children(&self, _: &'static str, _: &'static str, _: Uuid) -> Lookup<Arc<[Arc<Record>]>> {
         Lookup::Known(Arc::new([]))
+    }
+
+    fn epoch(&self, entity: &'static str) -> Epoch {
+        self.inner.epoch(entity)
     }
 }
 
