@@ -14,15 +14,20 @@ const LONGEST: usize = 600;
 /// Sources that may be longer, each with its reason; the list may only shrink.
 const LONG: &[(&str, &str)] = &[];
 
-/// Checks layering, licences, module headers, file lengths, the reasons of dependencies and the map of the code.
+/// Checks layering, licences, module headers, file lengths, the reasons of dependencies, the map of the code, and where
+/// documents lead.
 pub fn run() -> anyhow::Result<()> {
     say("== tidy");
     layers::check()?;
     licences::check()?;
     let mut wrong = Vec::new();
-    for path in tracked_sources()? {
+    for path in tracked("*.rs")? {
         let text = fs::read_to_string(root().join(&path))?;
         check_source(&path, &text, &mut wrong);
+    }
+    for path in tracked("*.md")? {
+        let text = fs::read_to_string(root().join(&path))?;
+        check_references(&path, &text, &mut wrong);
     }
     check_dependency_reasons(&fs::read_to_string(root().join("Cargo.toml"))?, &mut wrong);
     check_code_map(
@@ -35,10 +40,10 @@ pub fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn tracked_sources() -> anyhow::Result<Vec<PathBuf>> {
+fn tracked(pattern: &str) -> anyhow::Result<Vec<PathBuf>> {
     let listed = output(
         std::process::Command::new("git")
-            .args(["ls-files", "*.rs"])
+            .args(["ls-files", pattern])
             .current_dir(root()),
     )?;
     Ok(listed
@@ -71,6 +76,29 @@ fn check_source(path: &Path, text: &str, wrong: &mut Vec<String>) {
     }
     if text.contains(&["#[", "ignore"].concat()) {
         wrong.push(format!("{shown}: an ignored test"));
+    }
+}
+
+/// Links to files, and sources that are named in passing, are there.
+fn check_references(path: &Path, text: &str, wrong: &mut Vec<String>) {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let links = text.split("](").skip(1).filter_map(|rest| {
+        let target = rest.split([')', '#']).next()?;
+        let is_file = !target.is_empty() && !target.contains("://");
+        is_file.then(|| folder.join(target))
+    });
+    // A name in capitals stands for any.
+    let is_source = |word: &&str| word.starts_with("crates/") && word.ends_with(".rs");
+    let sources = text.split('`').skip(1).step_by(2).filter(is_source);
+    let named = sources.map(PathBuf::from).filter(|source| {
+        let stem = source.file_stem().unwrap_or_default().to_string_lossy();
+        stem.contains(|letter: char| letter.is_ascii_lowercase())
+    });
+    for target in links.chain(named) {
+        if !root().join(&target).exists() {
+            let (shown, target) = (path.display(), target.display());
+            wrong.push(format!("{shown}: there is no {target}"));
+        }
     }
 }
 
