@@ -5,40 +5,38 @@
 /// Compat: these are nginx's rules, which look at the host and leave the port alone: no blanks or control characters, no
 /// slash, no two dots in a row, and something besides a dot.
 pub(crate) fn is_host(value: &[u8]) -> bool {
-    let mut after_dot = false;
+    // Perf: without a branch for each byte (benches/heads.rs).
+    let (mut wrong, mut before) = (0, 0);
     for &byte in value {
-        match HOST_BYTES[byte as usize] {
-            HostByte::Plain => after_dot = false,
-            HostByte::Dot if after_dot => return false,
-            HostByte::Dot => after_dot = true,
-            HostByte::Bad => return false,
-        }
+        let mark = HOST_BYTES[byte as usize];
+        wrong |= mark & (before | BAD);
+        before = mark;
     }
-    value.first().is_some_and(u8::is_ascii_alphanumeric) || !host_name(value).is_empty()
+    let named = value.first().is_some_and(u8::is_ascii_alphanumeric);
+    wrong == 0 && (named || !host_name(value).is_empty())
 }
 
-#[derive(Clone, Copy)]
-enum HostByte {
-    Plain,
-    Dot,
-    Bad,
-}
+/// Marks a dot, of which there cannot be two in a row.
+const DOT: u8 = 1;
 
-const HOST_BYTES: [HostByte; 256] = host_bytes();
+/// Marks a byte that cannot be there.
+const BAD: u8 = 2;
 
-const fn host_bytes() -> [HostByte; 256] {
-    let mut table = [HostByte::Plain; 256];
+const HOST_BYTES: [u8; 256] = host_bytes();
+
+const fn host_bytes() -> [u8; 256] {
+    let mut table = [0; 256];
     let mut byte = 0;
     while byte <= b' ' as usize {
-        table[byte] = HostByte::Bad;
+        table[byte] = BAD;
         byte += 1;
     }
-    table[0x7f] = HostByte::Bad;
-    table[b'/' as usize] = HostByte::Bad;
-    table[b'\\' as usize] = HostByte::Bad;
-    table[b'@' as usize] = HostByte::Bad;
-    table[b',' as usize] = HostByte::Bad;
-    table[b'.' as usize] = HostByte::Dot;
+    table[0x7f] = BAD;
+    table[b'/' as usize] = BAD;
+    table[b'\\' as usize] = BAD;
+    table[b'@' as usize] = BAD;
+    table[b',' as usize] = BAD;
+    table[b'.' as usize] = DOT;
     table
 }
 

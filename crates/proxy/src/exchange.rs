@@ -172,7 +172,10 @@ impl Exchange {
         }
         let service = self.service()?.clone();
         let service = self.redirected(service)?;
-        let mut target = self.pick_target(&service).await?;
+        let mut target = match self.named_target(&service)? {
+            Some(target) => target,
+            None => Box::pin(self.pick_target(&service)).await?,
+        };
         self.forwarded = Some(self.started);
         if grpc::is_grpc(&service) {
             return Box::pin(grpc::forward(self, client, &service, target, body)).await;

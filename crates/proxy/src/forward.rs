@@ -109,8 +109,11 @@ async fn try_once(
 ) -> Result<Answer, Error> {
     let worker = exchange.worker.clone();
     exchange.forwarded = Some(worker.now());
-    let mut upstream =
-        Http1Upstream::connect(&worker, &target.target, service.connect_timeout).await?;
+    let (to, timeout) = (&target.target, service.connect_timeout);
+    let mut upstream = match Http1Upstream::kept(&worker, to) {
+        Some(kept) => kept,
+        None => Box::pin(Http1Upstream::open(&worker, to, timeout)).await?,
+    };
     progress.reused = upstream.reused;
     let (head, copied) = write_head(exchange, target.host(service), body)?;
     let mut upload = Upload::new(head, body, copied)?;

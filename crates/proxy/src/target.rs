@@ -49,6 +49,20 @@ impl Picked {
 }
 
 impl Exchange {
+    /// Picks the address that the service names, if it names one.
+    ///
+    /// Perf: nobody has to wait for that, nor to be able to (bench case "GET, 1 KiB answer").
+    pub fn named_target(&mut self, service: &Service) -> Result<Option<Picked>, Error> {
+        let Some(ip) = service.address() else {
+            return Ok(None);
+        };
+        let began = self.begin_choice();
+        let address = SocketAddr::new(ip, service.port);
+        let picked = self.picked(service, None, address, None, None)?;
+        self.note_try(address, began);
+        Ok(Some(picked))
+    }
+
     /// Picks for the first try.
     pub async fn pick_target(&mut self, service: &Service) -> Result<Picked, Error> {
         let began = self.begin_choice();
@@ -82,9 +96,11 @@ impl Exchange {
             return self.picked(service, None, address, None, None);
         }
         if let Some(upstream) = self.published.snapshot.upstream(&service.host).cloned() {
-            return Box::pin(self.pick_balanced(service, &upstream, Past::default())).await;
+            return self
+                .pick_balanced(service, &upstream, Past::default())
+                .await;
         }
-        Box::pin(self.pick_resolved(service)).await
+        self.pick_resolved(service).await
     }
 
     async fn pick_resolved(&self, service: &Service) -> Result<Picked, Error> {

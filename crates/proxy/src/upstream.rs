@@ -44,34 +44,32 @@ pub(crate) struct Http1Upstream {
 }
 
 impl Http1Upstream {
-    /// Takes a kept connection to the target, or opens one.
-    pub async fn connect(
-        worker: &Local,
-        target: &Target,
-        timeout: Duration,
-    ) -> Result<Self, Error> {
-        let kept = worker.pool.take(target, worker.deadlines.recently());
-        let reused = kept.is_some();
-        let Pooled {
-            connection,
-            requests,
-        } = match kept {
-            Some(kept) => {
-                worker.stats.upstream_reused.add();
-                kept
-            }
-            None => {
-                let opened = Box::pin(open(worker, target, timeout)).await?;
-                worker.stats.upstream_opened.add();
-                Pooled::new(opened)
-            }
-        };
-        Ok(Self {
-            connection,
+    /// Takes a kept connection to the target, if there is one.
+    pub fn kept(worker: &Local, target: &Target) -> Option<Self> {
+        let kept = worker.pool.take(target, worker.deadlines.recently())?;
+        worker.stats.upstream_reused.add();
+        Some(Self::with(kept, true))
+    }
+
+    /// Opens a connection to the target.
+    pub async fn open(worker: &Local, target: &Target, timeout: Duration) -> Result<Self, Error> {
+        let opened = Box::new(Connection {
+            stream: worker.connector.connect(target, timeout).await?,
+            parser: ResponseParser::new(http1::Limits::for_upstream()),
+            target: Rc::new(target.clone()),
+            long: false,
+        });
+        worker.stats.upstream_opened.add();
+        Ok(Self::with(Pooled::new(opened), false))
+    }
+
+    fn with(pooled: Pooled<Box<Connection>>, reused: bool) -> Self {
+        Self {
+            connection: pooled.connection,
             reused,
-            requests,
+            requests: pooled.requests,
             inbox: BytesMut::new(),
-        })
+        }
     }
 
     /// Where the request is written.
@@ -137,19 +135,6 @@ impl Http1Upstream {
     pub fn into_parts(self) -> (Stream, BytesMut) {
         (self.connection.stream, self.inbox)
     }
-}
-
-async fn open(
-    worker: &Local,
-    target: &Target,
-    timeout: Duration,
-) -> Result<Box<Connection>, Error> {
-    Ok(Box::new(Connection {
-        stream: worker.connector.connect(target, timeout).await?,
-        parser: ResponseParser::new(http1::Limits::for_upstream()),
-        target: Rc::new(target.clone()),
-        long: false,
-    }))
 }
 
 /// The body of an upstream's answer.

@@ -70,9 +70,9 @@ pub struct Outgoing {
     /// How much of the buffer is written. Perf: the buffer itself stays whole, so that the next head goes to the same,
     /// still cached place (bench case "GET, 1 KiB answer").
     begun: usize,
-    /// What is being written. Perf: mostly there is one piece, which needs neither a list nor a vectored write.
+    /// What is being written. Perf: mostly there is at most one piece, which needs neither a list nor a vectored write.
     first: Bytes,
-    rest: VecDeque<Bytes>,
+    rest: Option<VecDeque<Bytes>>,
     /// Filled only while nothing else waits, and emptied or taken back before anything else does.
     pipe: Option<Lent>,
     /// Bytes written so far.
@@ -97,7 +97,7 @@ impl Outgoing {
     pub fn waiting(&self) -> usize {
         self.buffer.len() - self.begun
             + self.first.len()
-            + self.rest.iter().map(Bytes::len).sum::<usize>()
+            + self.rest().map(Bytes::len).sum::<usize>()
             + self.in_pipe()
     }
 
@@ -105,8 +105,7 @@ impl Outgoing {
     pub fn begin(&mut self, mut buffer: BytesMut) {
         if !self.first.is_empty() && self.waiting() <= COPIED {
             buffer.extend_from_slice(&std::mem::take(&mut self.first));
-            // Perf: mostly there is none, and finding that out costs less than beginning to drain.
-            while let Some(piece) = self.rest.pop_front() {
+            while let Some(piece) = self.next_piece() {
                 buffer.extend_from_slice(&piece);
             }
         }
@@ -122,12 +121,21 @@ impl Outgoing {
         buffer
     }
 
+    /// The pieces behind the first one.
+    fn rest(&self) -> impl Iterator<Item = &Bytes> {
+        self.rest.iter().flat_map(|pieces| pieces.iter())
+    }
+
+    fn next_piece(&mut self) -> Option<Bytes> {
+        self.rest.as_mut()?.pop_front()
+    }
+
     /// Adds a piece at the end.
     pub fn push(&mut self, piece: Bytes) {
         if self.first.is_empty() {
             self.first = piece;
         } else if !piece.is_empty() {
-            self.rest.push_back(piece);
+            self.rest.get_or_insert_default().push_back(piece);
         }
     }
 
@@ -215,12 +223,12 @@ impl Outgoing {
             let buffer = self.buffer.get(self.begun..).unwrap_or_default();
             let written = if self.first.is_empty() {
                 ready!(Pin::new(&mut *stream).poll_write(cx, buffer))?
-            } else if buffer.is_empty() && self.rest.is_empty() {
+            } else if buffer.is_empty() && self.rest().next().is_none() {
                 ready!(Pin::new(&mut *stream).poll_write(cx, &self.first))?
             } else {
                 let mut slices = [IoSlice::new(&[]); Self::GATHER];
                 let pieces = [buffer, &self.first].into_iter();
-                let pieces = pieces.chain(self.rest.iter().map(|piece| &piece[..]));
+                let pieces = pieces.chain(self.rest().map(|piece| &piece[..]));
                 let mut count = 0;
                 for (slice, piece) in slices.iter_mut().zip(pieces) {
                     *slice = IoSlice::new(piece);
@@ -247,7 +255,7 @@ impl Outgoing {
         }
         while written >= self.first.len() {
             written -= self.first.len();
-            match self.rest.pop_front() {
+            match self.next_piece() {
                 Some(next) => self.first = next,
                 None => return self.first = Bytes::new(),
             }

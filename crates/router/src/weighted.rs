@@ -102,6 +102,13 @@ impl<T: Routable + Clone> Weighted<T> {
 
 fn to_match<'r, T>(found: &Found<'r, T, Rank>, request: &Normal<'_>) -> Match<'r, T> {
     let mut path = found.path.clone();
+    if found.regex.is_none() && found.entry.conditions.is_none() {
+        return Match {
+            route: &found.entry.route,
+            path,
+            captures: None,
+        };
+    }
     let mut captures = Captures::default();
     if let Some(regex) = found.regex.filter(|regex| regex.captures_len() > 1) {
         captures.add(regex, request.path);
