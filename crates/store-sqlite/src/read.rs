@@ -79,6 +79,26 @@ impl Conditions {
         self.sql.push(sql.replace('?', &places.join(", ")));
     }
 
+    /// Adds what a filter says of tags. `having` makes of a condition on one tag, which it calls `tag`, one on a record.
+    pub(crate) fn add_tags(
+        &mut self,
+        filter: Option<&TagFilter>,
+        tag: &str,
+        having: impl Fn(&str) -> String,
+    ) {
+        match filter {
+            Some(TagFilter::Any(tags)) if !tags.is_empty() => {
+                self.add_list(&having(&format!("{tag} IN (?)")), tags);
+            }
+            Some(TagFilter::All(tags)) => {
+                for value in tags {
+                    self.add(&having(&format!("{tag} = ?")), value.clone());
+                }
+            }
+            _ => {}
+        }
+    }
+
     pub(crate) fn where_clause(&self) -> String {
         match self.sql.is_empty() {
             true => String::new(),
@@ -148,30 +168,24 @@ pub(crate) fn page(
         add_foreign(&mut conditions, table, field, *id)?;
     }
     let entity = table.schema.name;
-    let tagged = |matches: &str| {
+    conditions.add_tags(request.tags.as_ref(), "tag", |matches| {
         format!(
             "\"id\" IN (SELECT entity_id FROM tags WHERE entity_name = '{entity}' AND {matches})"
         )
-    };
-    match &request.tags {
-        Some(TagFilter::Any(tags)) if !tags.is_empty() => {
-            conditions.add_list(&tagged("tag IN (?)"), tags);
-        }
-        Some(TagFilter::All(tags)) => {
-            for tag in tags {
-                conditions.add(&tagged("tag = ?"), tag.clone());
-            }
-        }
-        _ => {}
-    }
-    let mut records = select(connection, table, conditions, request.size + 1, now)?;
-    let more = records.len() > request.size;
-    records.truncate(request.size);
+    });
+    let records = select(connection, table, conditions, request.size + 1, now)?;
+    Ok(page_of(records, request.size))
+}
+
+/// A page of records of which one more was read than it may have, if there are so many.
+pub(crate) fn page_of(mut records: Vec<Record>, size: usize) -> Page {
+    let more = records.len() > size;
+    records.truncate(size);
     let last = records.last().filter(|_| more);
     let offset = last
         .and_then(|record| record.get("id")?.as_str())
         .map(|id| offset::encode(&[id]));
-    Ok(Page { records, offset })
+    Page { records, offset }
 }
 
 fn select(

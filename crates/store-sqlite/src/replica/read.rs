@@ -4,11 +4,11 @@ use rusqlite::types::Value as Cell;
 use rusqlite::{Connection, params_from_iter};
 use schema::Record;
 use store::replica::Counts;
-use store::{Digest, Digests, Error, Page, TagFilter, TagRow, Version, offset};
+use store::{Digest, Digests, Error, Page, TagRow, Version, offset};
 use uuid::Uuid;
 
 use crate::database_error;
-use crate::read::{Conditions, Key, Request, parse_id};
+use crate::read::{Conditions, Key, Request, page_of, parse_id};
 use crate::replica::layout::{Collection, Collections, read_place, read_sums};
 
 /// The record that a key names.
@@ -52,27 +52,11 @@ pub(super) fn page(
         conditions.add(&format!("{value} = ?"), id.to_string());
     }
     // Without an index: replicas are asked for tags in an outage, and by people.
-    let tagged =
-        |matches: &str| format!("EXISTS (SELECT 1 FROM json_each(body, '$.tags') WHERE {matches})");
-    match &request.tags {
-        Some(TagFilter::Any(tags)) if !tags.is_empty() => {
-            conditions.add_list(&tagged("value IN (?)"), tags);
-        }
-        Some(TagFilter::All(tags)) => {
-            for tag in tags {
-                conditions.add(&tagged("value = ?"), tag.clone());
-            }
-        }
-        _ => {}
-    }
-    let mut records = select(connection, collection, conditions, request.size + 1, now)?;
-    let more = records.len() > request.size;
-    records.truncate(request.size);
-    let last = records.last().filter(|_| more);
-    let offset = last
-        .and_then(|record| record.get("id")?.as_str())
-        .map(|id| offset::encode(&[id]));
-    Ok(Page { records, offset })
+    conditions.add_tags(request.tags.as_ref(), "value", |matches| {
+        format!("EXISTS (SELECT 1 FROM json_each(body, '$.tags') WHERE {matches})")
+    });
+    let records = select(connection, collection, conditions, request.size + 1, now)?;
+    Ok(page_of(records, request.size))
 }
 
 fn select(
