@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use foldhash::fast::RandomState;
 use http1::{Framing, Known, ResponseHead};
 use plugin_api::{
     ClientConnection, Entity, Exchange as View, Failure, Flow, Latencies, Matched, Needs, Phase,
-    Reply, Summary, Tls, Upstream, Work,
+    Reply, Step, Summary, Tls, Upstream, Work,
 };
 use router::Protocol;
 use snapshot::{Chain, ChainKey, Instance, Plugins, Service};
@@ -30,7 +31,10 @@ const MOST_CHAINS: usize = 4096;
 
 /// The chains that a worker has compiled, of one state of the plugins.
 #[derive(Debug, Default)]
-pub(crate) struct Chains(RefCell<(Plugins, HashMap<ChainKey, Rc<Chain>>)>);
+pub(crate) struct Chains(RefCell<(Plugins, Compiled)>);
+
+/// Perf: ids come from the store, not from clients, so a fast hash will do (`cargo xtask bench --only plugins`).
+type Compiled = HashMap<ChainKey, Rc<Chain>, RandomState>;
 
 impl Chains {
     /// The chain of a route and a service.
@@ -178,7 +182,12 @@ impl Exchange {
             let mut none = Vec::new();
             let mut view = self.view(&mut none)?;
             view.work.enter(mark(&instance));
-            match instance.handler.access(&mut view).outcome().await {
+            // Perf: what is there is not awaited (`cargo xtask bench --only plugins`).
+            let outcome = match instance.handler.access(&mut view) {
+                Step::Now(outcome) => outcome,
+                Step::Later(future) => future.await,
+            };
+            match outcome {
                 Ok(Flow::Next) => {}
                 Ok(Flow::Answer(reply)) => answer = Some(reply),
                 Err(failure) => {
