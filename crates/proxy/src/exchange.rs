@@ -51,7 +51,7 @@ pub(crate) struct Exchange {
     pub slot: Slot,
     pub http2: bool,
     /// The host that the request is for, without port, in lower case.
-    pub host: String,
+    pub host: Rc<str>,
     /// Who the client is, real-IP headers considered.
     pub client: Option<SocketAddr>,
     /// The route, once there is one.
@@ -96,7 +96,7 @@ impl Exchange {
             started: worker.look_at_clock(),
             client: peer.address,
             keep_alive: head.keep_alive() && !http2,
-            host: host_of(&head),
+            host: peer.host_of(&head),
             worker,
             peer,
             head,
@@ -138,6 +138,9 @@ impl Exchange {
     pub fn end(mut self) {
         self.log_to_plugins();
         self.log();
+        if let Some(chosen) = self.chosen {
+            self.worker.give_target(chosen.target);
+        }
         self.head.recycle(&self.worker.buffers);
     }
 
@@ -353,13 +356,13 @@ impl Exchange {
         let target = self.target();
         match error.blame() {
             Blame::Client => {
-                tracing::debug!(%error, host = self.host, target, request_id = %self.id, "request refused")
+                tracing::debug!(%error, host = &*self.host, target, request_id = %self.id, "request refused")
             }
             Blame::Upstream => {
-                tracing::warn!(%error, host = self.host, target, request_id = %self.id, "request failed upstream")
+                tracing::warn!(%error, host = &*self.host, target, request_id = %self.id, "request failed upstream")
             }
             Blame::Gateway => {
-                tracing::error!(%error, host = self.host, target, request_id = %self.id, "request failed")
+                tracing::error!(%error, host = &*self.host, target, request_id = %self.id, "request failed")
             }
         }
     }
@@ -450,24 +453,6 @@ pub(crate) fn request_line(head: &RequestHead, http2: bool) -> Vec<u8> {
     line.push(b' ');
     line.extend_from_slice(version.as_bytes());
     line
-}
-
-/// The host that a request is for, without port, in lower case.
-///
-/// Compat: a request of HTTP/1.0 may name none; nginx takes the name of its server then, which Kong calls `kong`.
-fn host_of(head: &RequestHead) -> String {
-    match head.host().map(http1::host_name) {
-        Some(host) => {
-            // Perf: nearly all names are ASCII, and for them this is less than the way over what may be anything.
-            let mut host = match str::from_utf8(host) {
-                Ok(host) => host.to_owned(),
-                Err(_) => String::from_utf8_lossy(host).into_owned(),
-            };
-            host.make_ascii_lowercase();
-            host
-        }
-        None => "kong".to_owned(),
-    }
 }
 
 /// The user name that a client claims with Basic authentication.

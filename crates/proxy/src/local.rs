@@ -96,6 +96,8 @@ pub(crate) struct Local {
     pub scratch: Cell<BytesMut>,
     /// Where the lines that we add to heads are put together.
     pub own_lines: Cell<OwnLines>,
+    /// Where the path and the query for an upstream were written last.
+    target: Cell<Vec<u8>>,
     source: RefCell<Cache<PublishedSource, Arc<Published>>>,
     current: RefCell<Rc<Current>>,
     /// How the services of the current snapshot speak TLS, as far as they were asked.
@@ -125,6 +127,7 @@ impl Local {
             random: RefCell::new(SeededRandom::from_entropy()),
             scratch: Cell::default(),
             own_lines: Cell::default(),
+            target: Cell::default(),
             source: RefCell::new(Cache::new(PublishedSource(shared.clone()))),
             current: RefCell::new(Current::new(current)),
             client_tls: RefCell::default(),
@@ -179,6 +182,21 @@ impl Local {
         let compiled = target::compile_tls(published, service, upstream, &self.shared.client_tls)?;
         self.client_tls.borrow_mut().insert(key, compiled.clone());
         Ok(compiled)
+    }
+
+    /// An empty place for the path and the query that an upstream is asked for.
+    pub fn take_target(&self) -> Vec<u8> {
+        let mut target = self.target.take();
+        target.clear();
+        target
+    }
+
+    /// Takes such a place back, unless it grew large.
+    pub fn give_target(&self, target: Vec<u8>) {
+        const MOST: usize = 4 << 10;
+        if target.capacity() <= MOST {
+            self.target.set(target);
+        }
     }
 
     /// The time, which [`Local::now`] gives until it is forgotten.

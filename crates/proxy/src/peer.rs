@@ -1,10 +1,11 @@
 //! What is known of a client connection before its first request.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use http1::{Known, OwnLines};
+use http1::{Known, OwnLines, RequestHead};
 use net::{Address, Stream};
 
 use crate::settings::DataPlaneSettings;
@@ -41,7 +42,12 @@ pub(crate) struct Peer {
     pub client_certificates: Vec<Vec<u8>>,
     /// What an upstream is told about a client whom nobody stands before. Perf: prepared once.
     pub lines: OwnLines,
+    /// The last `Host`, and the host in it. Perf: a connection mostly has requests for one.
+    host: RefCell<(Box<[u8]>, Rc<str>)>,
 }
+
+/// No longer `Host` is kept with a connection.
+const LONGEST_HOST: usize = 256;
 
 impl Peer {
     /// Asks a connection, after its handshakes.
@@ -74,10 +80,31 @@ impl Peer {
             tls: tls.is_some(),
             number: CONNECTIONS.fetch_add(1, Ordering::Relaxed) + 1,
             requests: Cell::new(0),
+            host: RefCell::default(),
             tls_version: tls.map_or("", |tls| tls.version.name()),
             tls_cipher: tls.map_or("", |tls| tls.cipher),
             client_certificates: tls.map_or_else(Vec::new, |tls| tls.peer_certificates.clone()),
             sni: tls.and_then(|tls| tls.sni.clone()),
         }
+    }
+
+    /// The host that a request is for, without port, in lower case.
+    ///
+    /// Compat: a request of HTTP/1.0 may name none; nginx takes the name of its server then, which Kong calls `kong`.
+    pub fn host_of(&self, head: &RequestHead) -> Rc<str> {
+        let Some(said) = head.host() else {
+            return "kong".into();
+        };
+        let mut last = self.host.borrow_mut();
+        if !said.is_empty() && *last.0 == *said {
+            return last.1.clone();
+        }
+        let mut host = String::from_utf8_lossy(http1::host_name(said)).into_owned();
+        host.make_ascii_lowercase();
+        let host: Rc<str> = host.into();
+        if said.len() <= LONGEST_HOST {
+            *last = (said.into(), host.clone());
+        }
+        host
     }
 }

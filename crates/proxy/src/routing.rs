@@ -85,8 +85,8 @@ impl Exchange {
             strip_path: route.strip_path && !service.is_some_and(is_grpc),
             handling: route.path_handling,
         };
-        let mut target =
-            Vec::with_capacity(path.len() + base.len() + query.map_or(0, <[u8]>::len) + 2);
+        let mut target = self.worker.take_target();
+        target.reserve(path.len() + base.len() + query.map_or(0, <[u8]>::len) + 2);
         parts.write(&mut target);
         if let Some(query) = query {
             target.push(b'?');

@@ -31,6 +31,41 @@ fn order_case_and_duplicates_of_headers_pass_through() {
 }
 
 #[test]
+fn each_request_of_a_connection_has_the_host_and_the_path_that_it_names() {
+    let upstream = Upstream::ok();
+    let gateway = Gateway::to(&upstream);
+    let mut client = gateway.connect();
+    let asked = [
+        ("A.test", "/long/path"),
+        ("b.test:81", "/"),
+        ("b.test:81", "/c?d"),
+        ("A.test", "/a"),
+    ];
+    for (host, target) in asked {
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        client.until("\r\n\r\nok");
+    }
+    let requests = upstream.requests();
+    let told: Vec<_> = requests
+        .iter()
+        .map(|request| {
+            let target = request.split(' ').nth(1).unwrap_or_default();
+            (
+                header(request, "X-Forwarded-Host").unwrap_or_default(),
+                target,
+            )
+        })
+        .collect();
+    let expected = [
+        ("a.test", "/long/path"),
+        ("b.test", "/"),
+        ("b.test", "/c?d"),
+        ("a.test", "/a"),
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
 fn the_upstream_learns_about_the_client() {
     let upstream = Upstream::ok();
     let gateway = Gateway::to(&upstream);
