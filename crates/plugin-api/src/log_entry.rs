@@ -1,203 +1,157 @@
 //! The log entry of an exchange, with the members that Kong's `kong.log.serialize` gives it.
 
+mod json;
+
 use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::cmp::Ordering;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http1::Headers;
+use http1::{Field, Headers, Known};
 use schema::Record;
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use self::json::{Object, write_escaped, write_list, write_number, write_text};
 use crate::{Exchange, LogEdit, LogMode, Summary, Try, arguments};
 
 /// The most header lines and the most arguments that an entry tells. Compat: as Kong's PDK without a wish of its own.
 const MOST: usize = 100;
 
-/// The entry of one exchange, to be written as JSON at once; or, if there are edits to make, turned into a map first.
+/// The entry of one exchange, to be written as JSON at once.
 ///
 /// Route, service and workspace are not in it: they are records that have to be looked up ([`LoggedRecord`]).
 /// Invariant: credentials in `Authorization` and `Proxy-Authorization` are not in it, and neither are bodies. Bytes that
 /// are no UTF-8 stand there as U+FFFD; control characters are escaped, so that an entry is always a single line.
-#[derive(Serialize)]
-pub struct LogEntry<'a> {
-    request: Request<'a>,
-    upstream_uri: Text<'a>,
-    upstream_status: String,
-    response: Response<'a>,
-    latencies: Latencies,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tries: Option<Vec<Attempt>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    authenticated_entity: Option<Authenticated<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    consumer: Option<LoggedRecord<'a>>,
-    #[serde(serialize_with = "write_address")]
-    client_ip: Option<IpAddr>,
-    started_at: u64,
-    source: &'static str,
+pub struct LogEntry<'a, 'b> {
+    exchange: &'a Exchange<'b>,
+    summary: &'a Summary<'a>,
 }
 
-#[derive(Serialize)]
-struct Request<'a> {
-    id: &'a str,
-    method: &'a str,
-    uri: &'a str,
-    url: String,
-    querystring: Query<'a>,
-    headers: HeaderMap<'a>,
-    size: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tls: Option<Tls<'a>>,
-}
-
-#[derive(Serialize)]
-struct Tls<'a> {
-    version: &'a str,
-    cipher: &'a str,
-    client_verify: &'static str,
-}
-
-#[derive(Serialize)]
-struct Response<'a> {
-    status: u16,
-    headers: HeaderMap<'a>,
-    size: u64,
-}
-
-/// Milliseconds.
-#[derive(Serialize)]
-struct Latencies {
-    kong: u64,
-    proxy: i64,
-    request: u64,
-    receive: u64,
-}
-
-#[derive(Serialize)]
-struct Attempt {
-    ip: IpAddr,
-    port: u16,
-    balancer_start: u64,
-    balancer_start_ns: u64,
-    balancer_latency: u64,
-    balancer_latency_ns: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    state: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<u16>,
-}
-
-#[derive(Serialize)]
-struct Authenticated<'a> {
-    id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    consumer_id: Option<Id>,
-}
-
-impl<'a> LogEntry<'a> {
+impl<'a, 'b> LogEntry<'a, 'b> {
     /// The entry of an exchange that is over. The head of the answer is in it if a handler needs that
     /// ([`Needs::answer_head`](crate::Needs::answer_head)).
-    pub fn of(exchange: &'a Exchange<'_>, summary: &'a Summary<'_>) -> Self {
-        let connection = &exchange.connection;
-        let is_routed = exchange.matched.route.is_some();
-        let query = match is_routed {
-            true => exchange.query(),
-            false => query_of(summary.uri),
-        };
-        let scheme = if connection.tls.is_some() {
-            "https"
-        } else {
-            "http"
-        };
-        let (host, port, uri) = (connection.host, connection.port, summary.uri);
-        let work = &*exchange.work;
-        let tries = is_routed.then(|| summary.tries.iter().map(Attempt::of).collect());
-        Self {
-            request: Request {
-                id: connection.request_id,
-                method: exchange.head.method().as_str(),
-                uri,
-                url: format!("{scheme}://{host}:{port}{uri}"),
-                querystring: Query(query),
-                headers: HeaderMap {
-                    headers: Some(&exchange.head.headers),
-                    redacted: true,
-                },
-                size: summary.request_size,
-                tls: connection.tls.as_ref().map(|tls| Tls {
-                    version: tls.version,
-                    cipher: tls.cipher,
-                    client_verify: match tls.client_certificates {
-                        [] => "NONE",
-                        _ => "FAILED:certificates of clients are not verified here",
-                    },
-                }),
-            },
-            upstream_uri: Text(exchange.target),
-            upstream_status: upstream_status(summary),
-            response: Response {
-                status: summary.status,
-                headers: HeaderMap {
-                    headers: summary.head.map(|head| &head.headers),
-                    redacted: false,
-                },
-                size: summary.response_size,
-            },
-            latencies: Latencies {
-                kong: millis(summary.latencies.gateway),
-                proxy: match summary.latencies.upstream {
-                    Some(time) => i64::try_from(time.as_millis()).unwrap_or(i64::MAX),
-                    None => -1,
-                },
-                request: millis(summary.latencies.request),
-                receive: millis(summary.latencies.receive),
-            },
-            tries,
-            authenticated_entity: work.credential.as_ref().map(|credential| Authenticated {
-                id: &credential.id,
-                consumer_id: work.consumer.as_ref().map(|consumer| Id(consumer.id)),
-            }),
-            consumer: work.consumer.as_ref().map(|consumer| LoggedRecord {
-                record: &consumer.record,
-                workspace: None,
-            }),
-            client_ip: exchange.client_ip(),
-            started_at: millis(since_epoch(summary.started_at)),
-            source: summary.source.name(),
-        }
+    pub fn of(exchange: &'a Exchange<'b>, summary: &'a Summary<'a>) -> Self {
+        Self { exchange, summary }
     }
 
-    /// The entry as a map, for edits.
+    /// Writes it behind what is there, as one object.
     ///
     /// # Errors
-    /// When it cannot be written as JSON; nothing that a client sends leads to that.
-    pub fn to_map(&self) -> Result<Map<String, Value>, serde_json::Error> {
-        match serde_json::to_value(self)? {
-            Value::Object(map) => Ok(map),
-            _ => Ok(Map::new()),
+    /// When a record cannot be written as JSON; nothing that a client sends leads to that.
+    pub fn write(&self, to: &mut Vec<u8>) -> serde_json::Result<()> {
+        let Self { exchange, summary } = self;
+        let mut entry = Object::begin(to);
+        self.write_request(entry.object("request"));
+        entry.text("upstream_uri", &exchange.target[..]);
+        write_upstream_status(entry.name("upstream_status"), summary);
+        self.write_response(entry.object("response"));
+        self.write_latencies(entry.object("latencies"));
+        if exchange.matched.route.is_some() {
+            write_list(entry.name("tries"), summary.tries, write_try);
         }
+        let consumer = exchange.work.consumer.as_ref();
+        if let Some(credential) = &exchange.work.credential {
+            let mut authenticated = entry.object("authenticated_entity");
+            authenticated.text("id", &*credential.id);
+            if let Some(consumer) = consumer {
+                authenticated.value("consumer_id", &Id(consumer.id))?;
+            }
+            authenticated.end();
+        }
+        if let Some(consumer) = consumer {
+            let record = &consumer.record;
+            let workspace = None;
+            entry.value("consumer", &LoggedRecord { record, workspace })?;
+        }
+        match exchange.client_ip() {
+            Some(address) => write_address(entry.name("client_ip"), address),
+            None => entry.text("client_ip", "unix:"),
+        }
+        entry.number("started_at", millis(since_epoch(summary.started_at)));
+        entry.text("source", summary.source.name());
+        entry.end();
+        Ok(())
+    }
+
+    fn write_request(&self, mut request: Object<'_>) {
+        let (exchange, uri) = (self.exchange, self.summary.uri);
+        let connection = &exchange.connection;
+        request.text("id", connection.request_id);
+        request.text("method", exchange.head.method().as_str());
+        request.text("uri", uri);
+        let scheme: &[u8] = match connection.tls {
+            Some(_) => b"\"https://",
+            None => b"\"http://",
+        };
+        let url = request.name("url");
+        url.extend_from_slice(scheme);
+        write_escaped(url, connection.host.as_bytes());
+        url.push(b':');
+        write_number(url, connection.port.into());
+        write_escaped(url, uri.as_bytes());
+        url.push(b'"');
+        let query = match exchange.matched.route {
+            Some(_) => exchange.query(),
+            None => query_of(uri),
+        };
+        write_query(request.object("querystring"), query);
+        let headers = Some(&exchange.head.headers);
+        write_headers(request.object("headers"), headers, Credentials::Hidden);
+        request.number("size", self.summary.request_size);
+        if let Some(tls) = &connection.tls {
+            let mut written = request.object("tls");
+            written.text("version", tls.version);
+            written.text("cipher", tls.cipher);
+            let verified = match tls.client_certificates {
+                [] => "NONE",
+                _ => "FAILED:certificates of clients are not verified here",
+            };
+            written.text("client_verify", verified);
+            written.end();
+        }
+        request.end();
+    }
+
+    fn write_response(&self, mut response: Object<'_>) {
+        response.number("status", self.summary.status.into());
+        let headers = self.summary.head.map(|head| &head.headers);
+        write_headers(response.object("headers"), headers, Credentials::Shown);
+        response.number("size", self.summary.response_size);
+        response.end();
+    }
+
+    /// Milliseconds; -1 for an upstream that was not asked.
+    fn write_latencies(&self, mut written: Object<'_>) {
+        let latencies = &self.summary.latencies;
+        written.number("kong", millis(latencies.gateway));
+        match latencies.upstream {
+            Some(time) => written.number("proxy", millis(time)),
+            None => written.name("proxy").extend_from_slice(b"-1"),
+        }
+        written.number("request", millis(latencies.request));
+        written.number("receive", millis(latencies.receive));
+        written.end();
     }
 }
 
-impl Attempt {
-    fn of(one: &Try) -> Self {
-        let started = since_epoch(one.started_at);
-        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        Self {
-            ip: one.address.ip(),
-            port: one.address.port(),
-            balancer_start: millis(started),
-            balancer_start_ns: nanos(started),
-            balancer_latency: millis(one.balancing),
-            balancer_latency_ns: nanos(one.balancing),
-            state: one.failed.map(|_| "failed"),
-            code: one.failed.map(|failure| failure.code),
-        }
+fn write_try(to: &mut Vec<u8>, one: &Try) {
+    let started = since_epoch(one.started_at);
+    let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    let mut attempt = Object::begin(to);
+    write_address(attempt.name("ip"), one.address.ip());
+    attempt.number("port", one.address.port().into());
+    attempt.number("balancer_start", millis(started));
+    attempt.number("balancer_start_ns", nanos(started));
+    attempt.number("balancer_latency", millis(one.balancing));
+    attempt.number("balancer_latency_ns", nanos(one.balancing));
+    if let Some(failure) = one.failed {
+        attempt.text("state", "failed");
+        attempt.number("code", failure.code.into());
     }
+    attempt.end();
 }
 
 impl LogEdit {
@@ -257,16 +211,15 @@ impl Serialize for LoggedRecord<'_> {
 }
 
 /// Compat: one status for each attempt, as nginx writes `$upstream_status`.
-fn upstream_status(summary: &Summary<'_>) -> String {
-    let mut text = String::new();
+fn write_upstream_status(to: &mut Vec<u8>, summary: &Summary<'_>) {
     let failed = summary.tries.iter().filter_map(|one| one.failed);
     let statuses = failed.map(|failure| failure.code);
-    for status in statuses.chain(summary.upstream_status) {
-        let comma = if text.is_empty() { "" } else { ", " };
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{comma}{status}");
+    to.push(b'"');
+    for (at, status) in statuses.chain(summary.upstream_status).enumerate() {
+        to.extend_from_slice(if at == 0 { b"" } else { b", " });
+        write_number(to, status.into());
     }
-    text
+    to.push(b'"');
 }
 
 fn query_of(uri: &str) -> &[u8] {
@@ -282,11 +235,18 @@ fn since_epoch(time: SystemTime) -> Duration {
     time.duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-fn write_address<S: Serializer>(address: &Option<IpAddr>, to: S) -> Result<S::Ok, S::Error> {
+fn write_address(to: &mut Vec<u8>, address: IpAddr) {
+    to.push(b'"');
     match address {
-        Some(address) => address.serialize(to),
-        None => to.serialize_str("unix:"),
+        IpAddr::V4(address) => {
+            for (at, octet) in address.octets().into_iter().enumerate() {
+                to.extend_from_slice(if at == 0 { b"" } else { b"." });
+                write_number(to, octet.into());
+            }
+        }
+        IpAddr::V6(address) => to.extend_from_slice(address.to_string().as_bytes()),
     }
+    to.push(b'"');
 }
 
 /// An id as text.
@@ -298,91 +258,79 @@ impl Serialize for Id {
     }
 }
 
-/// Bytes that are mostly UTF-8.
-struct Text<'a>(&'a [u8]);
-
-impl Serialize for Text<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&String::from_utf8_lossy(self.0))
-    }
+/// What becomes of the values of header lines that hold credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Credentials {
+    Shown,
+    Hidden,
 }
 
 /// Header lines by name in lower case; several lines of a name are a list.
-struct HeaderMap<'a> {
-    headers: Option<&'a Headers>,
-    /// Whether credentials are left out.
-    redacted: bool,
-}
-
-impl Serialize for HeaderMap<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut lines = Vec::new();
-        for field in self.headers.into_iter().flat_map(Headers::iter).take(MOST) {
-            let mut name = String::from_utf8_lossy(field.name);
-            if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-                name.to_mut().make_ascii_lowercase();
+fn write_headers(mut object: Object<'_>, headers: Option<&Headers>, credentials: Credentials) {
+    let lines = headers.into_iter().flat_map(Headers::iter).take(MOST);
+    let mut lines: Vec<Field<'_>> = lines.collect();
+    lines.sort_by(compare_names);
+    let mut name = Vec::new();
+    for group in lines.chunk_by(|one, other| compare_names(one, other).is_eq()) {
+        let Some(first) = group.first() else {
+            continue;
+        };
+        name.clear();
+        name.extend_from_slice(first.name);
+        name.make_ascii_lowercase();
+        let to = object.foreign_name(&name);
+        match group {
+            _ if credentials == Credentials::Hidden && is_credential(&name) => {
+                write_text(to, b"REDACTED");
             }
-            let hidden = self.redacted && is_credential(&name);
-            if hidden && lines.iter().any(|(said, _)| *said == name) {
-                continue;
-            }
-            let value = if hidden { b"REDACTED" } else { field.value };
-            lines.push((name, Member::Text(String::from_utf8_lossy(value))));
+            [line] => write_text(to, line.value),
+            lines => write_list(to, lines, |to, line| write_text(to, line.value)),
         }
-        write_grouped(lines, serializer)
     }
+    object.end();
 }
 
-fn is_credential(name: &str) -> bool {
-    matches!(name, "authorization" | "proxy-authorization")
+/// Perf: names that are known are compared by their numbers.
+fn compare_names(one: &Field<'_>, other: &Field<'_>) -> Ordering {
+    let numbers = (one.known as u8).cmp(&(other.known as u8));
+    if numbers.is_ne() || one.known != Known::Other {
+        return numbers;
+    }
+    let name = one.name.iter().map(u8::to_ascii_lowercase);
+    name.cmp(other.name.iter().map(u8::to_ascii_lowercase))
+}
+
+fn is_credential(name: &[u8]) -> bool {
+    matches!(name, b"authorization" | b"proxy-authorization")
 }
 
 /// The arguments of a query, decoded; several of a name are a list, and one without a value is `true`.
-struct Query<'a>(&'a [u8]);
-
-impl Serialize for Query<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let lossy = |bytes: Cow<'_, [u8]>| match String::from_utf8(bytes.into_owned()) {
-            Ok(text) => text,
-            Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
-        };
-        let named = arguments(self.0).filter(|argument| !argument.name.is_empty());
-        let members = named.take(MOST).map(|argument| {
-            let value = match argument.value {
-                Some(value) => Member::Text(lossy(value).into()),
-                None => Member::Flag(true),
-            };
-            (lossy(argument.name).into(), value)
-        });
-        write_grouped(members.collect(), serializer)
-    }
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Member<'a> {
-    Text(Cow<'a, str>),
-    Flag(bool),
-}
-
-/// Writes members as a map; what has one name stands in a list, in its order.
-fn write_grouped<S: Serializer>(
-    mut members: Vec<(Cow<'_, str>, Member<'_>)>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
+fn write_query(mut object: Object<'_>, query: &[u8]) {
+    let named = arguments(query).filter(|argument| !argument.name.is_empty());
+    let lossy = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+    let members = named
+        .take(MOST)
+        .map(|argument| (lossy(&argument.name), argument.value));
+    let mut members: Vec<_> = members.collect();
     members.sort_by(|(one, _), (other, _)| one.cmp(other));
-    let mut map = serializer.serialize_map(None)?;
     for group in members.chunk_by(|(one, _), (other, _)| one == other) {
         match group {
-            [(name, value)] => map.serialize_entry(name, value)?,
+            [(name, value)] => write_argument(object.foreign_name(name.as_bytes()), value),
             [(name, _), ..] => {
-                let values: Vec<_> = group.iter().map(|(_, value)| value).collect();
-                map.serialize_entry(name, &values)?;
+                let values = group.iter().map(|(_, value)| value);
+                write_list(object.foreign_name(name.as_bytes()), values, write_argument);
             }
             [] => {}
         }
     }
-    map.end()
+    object.end();
+}
+
+fn write_argument(to: &mut Vec<u8>, value: &Option<Cow<'_, [u8]>>) {
+    match value {
+        Some(value) => write_text(to, value),
+        None => to.extend_from_slice(b"true"),
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use lua::{Scene, Script, Stage};
 use plugin_api::{
     Configured, Exchange, Failure, LogEdit, LogEntry, LogMode, Lookup, Needs, Phase, Services,
@@ -108,12 +107,12 @@ impl Entries {
         let written = BUFFER.with_borrow_mut(|buffer| {
             buffer.clear();
             buffer.extend_from_slice(prefix);
-            serde_json::to_writer(&mut *buffer, &LogEntry::of(exchange, summary))?;
+            LogEntry::of(exchange, summary).write(buffer)?;
             let edits = &exchange.work.log_edits;
             match described {
                 Lookup::Known(described) => {
                     finish(buffer, prefix.len(), &described, edits)?;
-                    queue.push(Bytes::copy_from_slice(buffer));
+                    queue.push(buffer);
                 }
                 Lookup::Fetch(described) => {
                     let (mut text, start) = (buffer.clone(), prefix.len());
@@ -121,7 +120,7 @@ impl Entries {
                     self.services.background.spawn(Box::pin(async move {
                         let described = described.await.unwrap_or_default();
                         match finish(&mut text, start, &described, &edits) {
-                            Ok(()) => queue.push(text.into()),
+                            Ok(()) => queue.push(&text),
                             Err(error) => unwritable(&error),
                         }
                     }));

@@ -1,12 +1,14 @@
 //! Entries on their way to a collector: a bounded queue between the workers and whoever receives logs.
 //!
-//! A worker only puts an entry in. A task on the control side takes batches out and sends them, as long as there are any;
-//! it is started by the first entry of an empty queue. When the collector is slow or away, the queue fills up to its
-//! limits; then the oldest entries are dropped and counted, and clients notice nothing.
+//! A worker only copies an entry behind the last one. A task on the control side takes batches out and sends them, as
+//! long as there are any; it is started by the first entry of an empty queue. When the collector is slow or away, the
+//! queue fills up to its limits; then the oldest entries are dropped and counted, and clients notice nothing. What a
+//! collector finds too large is sent in halves.
 //!
 //! Handlers with equal parameters share a queue. It outlives them, so that no entry is lost when configuration changes;
 //! at a graceful stop what waits is sent at once.
 
+mod batch;
 mod figures;
 mod limits;
 
@@ -17,22 +19,47 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use parking_lot::Mutex;
 use plugin_api::{Background, BoxFuture, Services};
 use stdx::Clock;
 
+use batch::Growing;
+pub use batch::{Batch, Framing};
 pub use figures::METRICS;
 use figures::{Dropped, Figures};
 pub use limits::{Limits, millis};
 
 /// What [`Collector::send`] gives.
-pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
+pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send + 'a>>;
 
 /// Whoever receives batches.
 pub trait Collector: Send + Sync + 'static {
-    /// Sends a batch, which is never empty. If that fails, the text says why, and the same batch comes again later.
-    fn send<'a>(&'a self, batch: &'a [Bytes]) -> Sending<'a>;
+    /// How batches are written.
+    fn framing(&self) -> Framing {
+        Framing::Lines
+    }
+
+    /// Sends a batch. If that fails the same batch comes again later; one that is too large comes in halves.
+    fn send<'a>(&'a self, batch: &'a Batch) -> Sending<'a>;
+}
+
+/// A batch was not taken.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub reason: String,
+    /// Whether less would have been taken.
+    pub is_too_large: bool,
+}
+
+/// A refusal that has nothing to do with how much was sent.
+impl From<String> for Refusal {
+    fn from(reason: String) -> Self {
+        Self {
+            reason,
+            is_too_large: false,
+        }
+    }
 }
 
 /// A queue with its collector.
@@ -40,6 +67,7 @@ pub struct Queue {
     plugin: &'static str,
     limits: Limits,
     collector: Box<dyn Collector>,
+    framing: Framing,
     background: Arc<dyn Background>,
     clock: Arc<dyn Clock>,
     figures: Arc<Figures>,
@@ -48,14 +76,46 @@ pub struct Queue {
 
 #[derive(Default)]
 struct State {
-    entries: VecDeque<Bytes>,
+    batches: VecDeque<Growing>,
+    /// How many entries wait, and how many bytes they have.
+    entries: usize,
     bytes: usize,
+    /// Memory for the next batch.
+    spare: Option<BytesMut>,
     /// How many tasks take entries out.
     drains: usize,
     /// Woken when there is enough for a batch.
     waiting: Option<Waker>,
     /// Whether the log was told that entries are dropped.
     drops: bool,
+    /// Whether the log was told that the collector refuses single entries.
+    refuses: bool,
+}
+
+impl State {
+    fn push(&mut self, entry: &[u8], framing: Framing, most: usize) {
+        self.entries += 1;
+        self.bytes += entry.len();
+        if let Some(last) = self.batches.back_mut().filter(|last| last.len() < most) {
+            return last.push(entry);
+        }
+        let memory = self.spare.take().unwrap_or_default();
+        let mut batch = Growing::new(framing, memory);
+        batch.push(entry);
+        self.batches.push_back(batch);
+    }
+
+    /// Forgets the oldest entry, and gives its length.
+    fn drop_oldest(&mut self) -> Option<usize> {
+        let first = self.batches.front_mut()?;
+        let length = first.drop_oldest()?;
+        if first.len() == 0 {
+            self.batches.pop_front();
+        }
+        self.entries -= 1;
+        self.bytes -= length;
+        Some(length)
+    }
 }
 
 impl Queue {
@@ -70,19 +130,23 @@ impl Queue {
         services.shared.sweep::<Self>();
         let figures = Figures::of(services, plugin);
         let name = format!("{plugin} {parameters}");
-        services.shared.get(&name, || Self {
-            plugin,
-            limits,
-            collector: collector(),
-            background: services.background.clone(),
-            clock: services.clock.clone(),
-            figures,
-            state: Mutex::default(),
+        services.shared.get(&name, || {
+            let collector = collector();
+            Self {
+                plugin,
+                limits,
+                framing: collector.framing(),
+                collector,
+                background: services.background.clone(),
+                clock: services.clock.clone(),
+                figures,
+                state: Mutex::default(),
+            }
         })
     }
 
     /// Puts an entry in. If there is no room the oldest ones go.
-    pub fn push(self: &Arc<Self>, entry: Bytes) {
+    pub fn push(self: &Arc<Self>, entry: &[u8]) {
         let length = entry.len();
         self.figures.queued(1);
         if length > self.limits.bytes {
@@ -96,20 +160,17 @@ impl Queue {
         }
         let mut dropped = 0;
         let mut state = self.state.lock();
-        while state.entries.len() >= self.limits.entries || state.bytes + length > self.limits.bytes
-        {
-            let Some(oldest) = state.entries.pop_front() else {
+        while state.entries >= self.limits.entries || state.bytes + length > self.limits.bytes {
+            let Some(oldest) = state.drop_oldest() else {
                 break;
             };
-            state.bytes -= oldest.len();
-            self.figures.left(1, oldest.len());
+            self.figures.left(1, oldest);
             dropped += 1;
         }
-        state.entries.push_back(entry);
-        state.bytes += length;
+        state.push(entry, self.framing, self.limits.batch);
         self.figures.entered(length);
         let is_news = dropped > 0 && !std::mem::replace(&mut state.drops, true);
-        let woken = match state.entries.len() >= self.limits.batch {
+        let woken = match state.entries >= self.limits.batch {
             true => state.waiting.take(),
             false => None,
         };
@@ -159,7 +220,7 @@ impl Drain {
             let Some(batch) = self.take() else {
                 return;
             };
-            self.deliver(&batch).await;
+            self.deliver(batch).await;
         }
     }
 
@@ -167,8 +228,7 @@ impl Drain {
     async fn coalesce(&mut self) {
         let queue = self.queue.clone();
         let limits = &queue.limits;
-        let is_settled =
-            |state: &State| state.entries.is_empty() || state.entries.len() >= limits.batch;
+        let is_settled = |state: &State| state.entries == 0 || state.entries >= limits.batch;
         if limits.delay.is_zero() || self.stops || is_settled(&queue.state.lock()) {
             return;
         }
@@ -188,43 +248,62 @@ impl Drain {
     }
 
     /// The next batch; `None` if there is nothing left, which is the end of this task.
-    fn take(&mut self) -> Option<Vec<Bytes>> {
+    fn take(&mut self) -> Option<Batch> {
         let queue = &self.queue;
         let mut state = queue.state.lock();
-        if state.entries.is_empty() {
+        let Some(batch) = state.batches.pop_front() else {
             // An empty queue keeps no memory of how long it was.
-            state.entries = VecDeque::new();
+            state.batches = VecDeque::new();
+            state.spare = None;
             state.drains -= 1;
             self.ended = true;
             return None;
-        }
-        let count = state.entries.len().min(queue.limits.batch);
-        let batch: Vec<Bytes> = state.entries.drain(..count).collect();
-        let bytes = batch.iter().map(Bytes::len).sum();
-        state.bytes -= bytes;
+        };
+        state.entries -= batch.len();
+        let batch = batch.finish();
+        state.bytes -= batch.bytes();
         state.drops = false;
-        queue.figures.left(count, bytes);
+        queue.figures.left(batch.len(), batch.bytes());
         Some(batch)
     }
 
-    /// Sends a batch, if need be several times.
-    async fn deliver(&mut self, batch: &[Bytes]) {
+    /// Sends a batch, in parts if it is too large for the collector.
+    async fn deliver(&mut self, batch: Batch) {
+        let mut parts = vec![batch];
+        while let Some(part) = parts.pop() {
+            if self.send(&part).await {
+                let memory = part.into_memory();
+                let mut state = self.queue.state.lock();
+                state.spare = memory.or(state.spare.take());
+            } else if let Some([first, second]) = part.halves() {
+                parts.extend([second, first]);
+            } else {
+                self.give_up_refused(&part);
+            }
+        }
+    }
+
+    /// Sends a batch, if need be several times, until it is taken or lost; false if it is too large.
+    async fn send(&mut self, batch: &Batch) -> bool {
         let queue = self.queue.clone();
         let (limits, figures, plugin) = (&queue.limits, &queue.figures, queue.plugin);
         let started = queue.clock.monotonic();
         let mut delay = limits.first_retry;
         loop {
-            let Err(reason) = queue.collector.send(batch).await else {
+            let Err(refusal) = queue.collector.send(batch).await else {
                 figures.sent(batch.len());
-                return;
+                return true;
             };
             figures.failed();
-            let entries = batch.len();
+            if refusal.is_too_large {
+                return false;
+            }
+            let (entries, reason) = (batch.len(), refusal.reason);
             let passed = queue.clock.monotonic().saturating_duration_since(started);
             if limits.retry_for.is_none_or(|most| passed > most) {
                 figures.dropped(Dropped::NotTaken, entries);
                 tracing::error!(plugin, entries, "log entries are lost: {reason}");
-                return;
+                return true;
             }
             tracing::warn!(
                 plugin,
@@ -233,6 +312,20 @@ impl Drain {
             );
             self.pause(delay.min(limits.longest_retry)).await;
             delay = delay.saturating_mul(2).min(limits.longest_retry);
+        }
+    }
+
+    /// Counts an entry that is too large for the collector all by itself.
+    fn give_up_refused(&self, entry: &Batch) {
+        let queue = &self.queue;
+        queue.figures.dropped(Dropped::Refused, entry.len());
+        let was_told = std::mem::replace(&mut queue.state.lock().refuses, true);
+        if !was_told {
+            tracing::error!(
+                plugin = queue.plugin,
+                length = entry.bytes(),
+                "a log entry is too large for its collector and lost; more of them are only counted"
+            );
         }
     }
 
@@ -263,17 +356,6 @@ impl Drop for Drain {
             self.queue.state.lock().drains -= 1;
         }
     }
-}
-
-/// The entries of a batch as text, each with the end of its line.
-pub fn lines(batch: &[Bytes]) -> Bytes {
-    let length: usize = batch.iter().map(|entry| entry.len() + 1).sum();
-    let mut text = BytesMut::with_capacity(length);
-    for entry in batch {
-        text.extend_from_slice(entry);
-        text.extend_from_slice(b"\n");
-    }
-    text.freeze()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use plugin_api::testing::{FakeRecords, Sample, build, services};
 use plugin_api::{

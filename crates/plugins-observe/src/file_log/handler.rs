@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use plugin_api::{Configured, Exchange, Failure, Handler, Machine, Needs, Services, Summary};
 use serde::Deserialize;
 
 use crate::entries::{Entries, NEEDS};
-use crate::queue::{Collector, Limits, Queue, Sending, lines};
+use crate::queue::{Batch, Collector, Limits, Queue, Sending};
 
 #[derive(Debug, Deserialize)]
 struct Config {
@@ -60,11 +59,13 @@ impl Handler for FileLog {
 }
 
 impl Collector for File {
-    fn send<'a>(&'a self, batch: &'a [Bytes]) -> Sending<'a> {
+    fn send<'a>(&'a self, batch: &'a Batch) -> Sending<'a> {
         Box::pin(async move {
             let Config { path, reopen } = &self.config;
-            let appended = self.machine.append(path, *reopen, lines(batch));
-            appended.await.map_err(|error| format!("{path}: {error}"))
+            let appended = self.machine.append(path, *reopen, batch.text());
+            appended
+                .await
+                .map_err(|error| format!("{path}: {error}").into())
         })
     }
 }

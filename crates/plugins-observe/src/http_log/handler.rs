@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bytes::{Bytes, BytesMut};
 use plugin_api::{
     Configured, Exchange, Failure, Handler, HttpRequest, Needs, Network, Services, Summary,
     TlsOptions,
@@ -14,12 +13,14 @@ use plugin_api::{
 use serde::Deserialize;
 
 use crate::entries::{Entries, NEEDS};
-use crate::queue::{Collector, Limits, Queue, Sending, millis};
+use crate::queue::{Batch, Collector, Framing, Limits, Queue, Refusal, Sending, millis};
 
 /// The longest answer of a server that is read.
 const MOST_ANSWER: usize = 1 << 20;
 /// How much of an answer that is an error is told.
 const MOST_TOLD: usize = 256;
+/// The status of RFC 9110, section 15.5.14.
+const CONTENT_TOO_LARGE: u16 = 413;
 
 #[derive(Deserialize)]
 struct Config {
@@ -111,33 +112,28 @@ impl Server {
             lists,
         }
     }
-
-    /// One entry as it is, or a list of them.
-    fn body(&self, batch: &[Bytes]) -> Bytes {
-        match batch {
-            [entry] if !self.lists => entry.clone(),
-            _ => {
-                let length: usize = batch.iter().map(|entry| entry.len() + 1).sum();
-                let mut body = BytesMut::with_capacity(length + 1);
-                for (at, entry) in batch.iter().enumerate() {
-                    body.extend_from_slice(if at == 0 { b"[" } else { b"," });
-                    body.extend_from_slice(entry);
-                }
-                body.extend_from_slice(b"]");
-                body.freeze()
-            }
-        }
-    }
 }
 
 impl Collector for Server {
-    fn send<'a>(&'a self, batch: &'a [Bytes]) -> Sending<'a> {
+    fn framing(&self) -> Framing {
+        match self.lists {
+            true => Framing::List,
+            false => Framing::Lines,
+        }
+    }
+
+    fn send<'a>(&'a self, batch: &'a Batch) -> Sending<'a> {
         Box::pin(async move {
+            // An entry that does not come in a list comes alone.
+            let body = match self.lists {
+                true => batch.text(),
+                false => batch.entries().next().unwrap_or_default(),
+            };
             let request = HttpRequest {
                 method: self.method.clone(),
                 url: self.url.clone(),
                 headers: self.headers.clone(),
-                body: self.body(batch),
+                body,
                 timeout: self.timeout,
                 keep_alive: self.keep_alive,
                 // Compat: the certificate of the server is not checked.
@@ -151,7 +147,10 @@ impl Collector for Server {
             }
             let told = answer.body.get(..MOST_TOLD).unwrap_or(&answer.body);
             let told = String::from_utf8_lossy(told);
-            Err(format!("the server answered {}: {told:?}", answer.status))
+            Err(Refusal {
+                reason: format!("the server answered {}: {told:?}", answer.status),
+                is_too_large: answer.status == CONTENT_TOO_LARGE,
+            })
         })
     }
 }

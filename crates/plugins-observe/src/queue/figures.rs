@@ -34,7 +34,7 @@ static SENT: Family = Family::counter(
 static DROPPED: Family = Family::counter(
     "silverback_log_entries_dropped_total",
     &["plugin", "reason"],
-    "Log entries that were lost because their queue was full, because they were too long, or because nobody took them",
+    "Log entries that were lost because their queue was full, because they were too long for it or for whoever receives them, or because nobody took them",
 );
 
 static FAILED: Family = Family::counter(
@@ -52,16 +52,19 @@ pub enum Dropped {
     Full,
     TooLong,
     NotTaken,
+    /// One by itself is too large for the collector.
+    Refused,
 }
 
 impl Dropped {
-    const ALL: [Self; 3] = [Self::Full, Self::TooLong, Self::NotTaken];
+    const ALL: [Self; 4] = [Self::Full, Self::TooLong, Self::NotTaken, Self::Refused];
 
     fn name(self) -> &'static str {
         match self {
             Self::Full => "full",
             Self::TooLong => "too_long",
             Self::NotTaken => "not_taken",
+            Self::Refused => "refused",
         }
     }
 }

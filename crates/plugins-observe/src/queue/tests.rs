@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Instant, SystemTime};
 
+use bytes::Bytes;
 use plugin_api::Page;
 use plugin_api::testing::{FakeRecords, services};
 use tokio::sync::watch;
@@ -62,6 +63,8 @@ struct Seen {
     /// How many of the next attempts fail.
     fails: AtomicUsize,
     attempts: AtomicUsize,
+    /// The most bytes that are taken at once; 0 for no limit.
+    most: AtomicUsize,
     /// Whether attempts never end.
     hangs: AtomicBool,
 }
@@ -78,7 +81,7 @@ impl Seen {
 struct To(Arc<Seen>);
 
 impl Collector for To {
-    fn send<'a>(&'a self, batch: &'a [Bytes]) -> Sending<'a> {
+    fn send<'a>(&'a self, batch: &'a Batch) -> Sending<'a> {
         Box::pin(async move {
             self.0.attempts.fetch_add(1, Ordering::SeqCst);
             if self.0.hangs.load(Ordering::SeqCst) {
@@ -86,9 +89,16 @@ impl Collector for To {
             }
             if self.0.fails.load(Ordering::SeqCst) > 0 {
                 self.0.fails.fetch_sub(1, Ordering::SeqCst);
-                return Err("as the test wants it".to_owned());
+                return Err("as the test wants it".to_owned().into());
             }
-            self.0.batches.lock().push(batch.to_vec());
+            let most = self.0.most.load(Ordering::SeqCst);
+            if most > 0 && batch.bytes() > most {
+                return Err(Refusal {
+                    reason: "too large".to_owned(),
+                    is_too_large: true,
+                });
+            }
+            self.0.batches.lock().push(batch.entries().collect());
             Ok(())
         })
     }
@@ -147,7 +157,7 @@ fn limits() -> Limits {
 
 fn push(queue: &Arc<Queue>, entries: &[&'static str]) {
     for entry in entries {
-        queue.push(Bytes::from_static(entry.as_bytes()));
+        queue.push(entry.as_bytes());
     }
 }
 
@@ -214,6 +224,29 @@ async fn what_nobody_takes_is_given_up_and_counted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_too_large_is_sent_in_parts_and_single_entries_that_are_it_are_counted() {
+    let bench = Bench::new();
+    bench.seen.most.store(4, Ordering::SeqCst);
+    let queue = bench.queue(Limits {
+        batch: 5,
+        ..limits()
+    });
+    push(&queue, &["1", "22", "too large", "3", "4"]);
+    bench.pass(MOMENT).await;
+    assert_eq!(
+        bench.seen.batches(),
+        [vec!["1", "22"], vec!["3", "4"]],
+        "in their order, without the one that is too large by itself"
+    );
+    let dropped = "silverback_log_entries_dropped_total{plugin=\"test-log\"";
+    assert!(bench.shows(&format!("{dropped},reason=\"refused\"}} 1\n")));
+    assert!(bench.shows("silverback_log_entries_sent_total{plugin=\"test-log\"} 4\n"));
+    push(&queue, &["5", "6", "7", "8"]);
+    bench.pass(Duration::from_secs(3)).await;
+    assert_eq!(bench.seen.batches()[2..], [["5", "6", "7", "8"]]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_collector_that_hangs_costs_the_oldest_entries_and_no_more_memory() {
     let bench = Bench::new();
     bench.seen.hangs.store(true, Ordering::SeqCst);
@@ -225,7 +258,7 @@ async fn a_collector_that_hangs_costs_the_oldest_entries_and_no_more_memory() {
     }
     bench.pass(Duration::from_secs(600)).await;
     let state = queue.state.lock();
-    assert_eq!((state.entries.len(), state.bytes), (10, 10));
+    assert_eq!((state.entries, state.bytes), (10, 10));
     drop(state);
     assert!(bench.shows("silverback_log_queue_entries{plugin=\"test-log\"} 10\n"));
     assert!(bench.shows("silverback_log_queue_bytes{plugin=\"test-log\"} 10\n"));
@@ -243,10 +276,10 @@ async fn long_entries_push_others_out_and_longer_ones_are_not_taken() {
         ..limits()
     });
     push(&queue, &["1", "2", "3"]);
-    queue.push(vec![b'x'; 999].into());
+    queue.push(&[b'x'; 999]);
     assert_eq!(queue.state.lock().bytes, 1000);
-    queue.push(vec![b'x'; 1001].into());
-    assert_eq!(queue.state.lock().entries.len(), 2);
+    queue.push(&[b'x'; 1001]);
+    assert_eq!(queue.state.lock().entries, 2);
     let dropped = "silverback_log_entries_dropped_total{plugin=\"test-log\"";
     assert!(bench.shows(&format!("{dropped},reason=\"full\"}} 2\n")));
     assert!(bench.shows(&format!("{dropped},reason=\"too_long\"}} 1\n")));

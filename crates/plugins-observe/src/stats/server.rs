@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use plugin_api::{Destination, Services};
 
-use crate::queue::{Collector, Limits, Queue, Sending};
+use crate::queue::{Batch, Collector, Limits, Queue, Sending};
 use crate::stream::Stream;
 use crate::workspace::Workspace;
 
@@ -58,8 +58,9 @@ impl Server {
     }
 
     /// The lines of a batch with the id of the workspace in its places.
-    async fn text(&self, batch: &[Bytes]) -> Result<Vec<u8>, String> {
-        let text = batch.join(&b'\n');
+    async fn text(&self, batch: &Batch) -> Result<Vec<u8>, String> {
+        let mut text = Vec::from(batch.text());
+        text.pop();
         if !text.contains(&b'\0') {
             return Ok(text);
         }
@@ -94,15 +95,15 @@ impl Server {
 }
 
 impl Collector for Server {
-    fn send<'a>(&'a self, batch: &'a [Bytes]) -> Sending<'a> {
+    fn send<'a>(&'a self, batch: &'a Batch) -> Sending<'a> {
         Box::pin(async move {
             let mut text = self.text(batch).await?;
             match self.transport {
                 Transport::Tcp => {
                     text.push(b'\n');
-                    self.stream.write(&text).await
+                    Ok(self.stream.write(&text).await?)
                 }
-                Transport::Udp { datagram } => self.send_datagrams(&text, datagram).await,
+                Transport::Udp { datagram } => Ok(self.send_datagrams(&text, datagram).await?),
             }
         })
     }

@@ -130,7 +130,7 @@ impl Handler for Statsd {
             .filter_map(|metric| self.line(metric, exchange, summary))
             .collect();
         if !lines.is_empty() {
-            self.queue.push(lines.join("\n").into());
+            self.queue.push(lines.join("\n").as_bytes());
         }
     }
 }

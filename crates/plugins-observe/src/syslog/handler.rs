@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use plugin_api::{Configured, Exchange, Failure, Handler, Machine, Needs, Services, Summary};
 use serde::Deserialize;
 
 use crate::entries::{Entries, NEEDS};
-use crate::queue::{Collector, Limits, Queue, Sending};
+use crate::queue::{Batch, Collector, Limits, Queue, Sending};
 use crate::severity::Severities;
 
 #[derive(Deserialize)]
@@ -84,10 +83,10 @@ impl Handler for Syslog {
 }
 
 impl Collector for SystemLog {
-    fn send<'a>(&'a self, batch: &'a [Bytes]) -> Sending<'a> {
+    fn send<'a>(&'a self, batch: &'a Batch) -> Sending<'a> {
         Box::pin(async move {
-            for entry in batch {
-                let sent = self.0.system_log(entry.clone());
+            for entry in batch.entries() {
+                let sent = self.0.system_log(entry);
                 sent.await
                     .map_err(|error| format!("the system log: {error}"))?;
             }

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use plugin_api::{
     Configured, Destination, Exchange, Failure, Handler, Needs, Services, Summary, TlsOptions,
 };
 use serde::Deserialize;
 
 use crate::entries::{Entries, NEEDS};
-use crate::queue::{Collector, Limits, Queue, Sending, lines, millis};
+use crate::queue::{Batch, Collector, Limits, Queue, Sending, millis};
 use crate::stream::Stream;
 
 #[derive(Debug, Deserialize)]
@@ -71,7 +70,7 @@ impl Server {
 }
 
 impl Collector for Server {
-    fn send<'a>(&'a self, batch: &'a [Bytes]) -> Sending<'a> {
-        Box::pin(async move { self.0.write(&lines(batch)).await })
+    fn send<'a>(&'a self, batch: &'a Batch) -> Sending<'a> {
+        Box::pin(async move { Ok(self.0.write(&batch.text()).await?) })
     }
 }

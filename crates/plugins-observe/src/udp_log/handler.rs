@@ -12,7 +12,7 @@ use plugin_api::{
 use serde::Deserialize;
 
 use crate::entries::{Entries, NEEDS};
-use crate::queue::{Collector, Limits, Queue, Sending, millis};
+use crate::queue::{Batch, Collector, Limits, Queue, Sending, millis};
 
 #[derive(Debug, Deserialize)]
 struct Config {
@@ -96,11 +96,11 @@ impl Datagrams {
 }
 
 impl Collector for Datagrams {
-    fn send<'a>(&'a self, batch: &'a [Bytes]) -> Sending<'a> {
+    fn send<'a>(&'a self, batch: &'a Batch) -> Sending<'a> {
         Box::pin(async move {
             let Destination { host, port } = &self.to;
-            for entry in batch {
-                self.send_one(entry.clone())
+            for entry in batch.entries() {
+                self.send_one(entry)
                     .await
                     .map_err(|error| format!("{host}:{port}: {error}"))?;
             }
