@@ -139,7 +139,16 @@ impl Node {
         let cluster =
             following::follow(&settings, &open, publisher, plugins.words.clone(), &clock).await?;
         plugins.open_counters(open.store());
-        plugins.open_writer(repository_over(open.store(), &settings, clock.clone()));
+        let written: Arc<dyn Store> = match &open {
+            // Plugins look up in the node's copy what they have written to the shared store.
+            OpenStore::Postgres(_) => Arc::new(AppliedStore::new(
+                open.store(),
+                cluster.applied(),
+                settings.admin_apply_timeout,
+            )),
+            OpenStore::Sqlite(_) | OpenStore::Declarative(_) => open.store(),
+        };
+        plugins.open_writer(repository_over(written, &settings, clock.clone()));
         let catalog = DeclaredEntities::of(&settings).catalog();
         plugins.open_records(&cluster, catalog, settings.cache_warmup.clone());
         process.set_cluster(cluster.clone());
