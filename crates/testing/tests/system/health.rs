@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 use testing::{Backend, Node, Place, Then, eventually};
@@ -75,6 +75,67 @@ fn no_client_sees_the_fault_of_a_target_that_another_makes_good() {
             health.to_string().contains("\"reason\":\"traffic: "),
             "{name}: {health}"
         );
+    }
+}
+
+/// What a target does that is ill.
+const FAULTS: [fn() -> Then; 5] = [
+    || Then::AnswerAndReset(Vec::new()),
+    || Then::AnswerAndClose(Vec::new()),
+    || Then::Hang,
+    || Then::AnswerAndClose(b"hello, world\r\n\r\n".to_vec()),
+    || Then::AnswerAndClose(b"HTTP/1.1 200 OK\r\nContent-Le".to_vec()),
+];
+
+/// The requests of one client in one turn of faults.
+const REQUESTS: usize = 10;
+
+#[test]
+fn no_idempotent_request_fails_while_targets_fall_ill_and_recover() {
+    let turn = Arc::new(AtomicUsize::new(0));
+    // In every turn each of them does something else; in the last all are well.
+    let moody = |own: usize| {
+        let turn = turn.clone();
+        Backend::http(move |_| match turn.load(Ordering::Relaxed) {
+            turns if turns > FAULTS.len() => Then::ok(["0", "1", "2", "3"][own]),
+            turn => FAULTS
+                .get((turn + own) % (FAULTS.len() + 1))
+                .map_or_else(|| Then::ok("well"), |fault| fault()),
+        })
+    };
+    let moody = [0, 1, 2, 3].map(moody);
+    let good = Backend::saying("good");
+    let place = Place::new();
+    let node = place.start();
+    let active = json!({ "timeout": 0.2,
+        "healthy": { "interval": 0.05, "successes": 1 },
+        "unhealthy": { "interval": 0.05, "http_failures": 1, "tcp_failures": 1, "timeouts": 1 } });
+    let checks = json!({ "active": active, "passive": passive()["passive"] });
+    let mut targets = moody.each_ref().map(Backend::address).to_vec();
+    targets.extend([refusing(), good.address()]);
+    let service = json!({ "retries": 5, "read_timeout": 200, "connect_timeout": 5000 });
+    balance(&node, &checks, &targets, &service);
+    let node = &node;
+    for _ in 0..=FAULTS.len() {
+        std::thread::scope(|threads| {
+            for method in ["GET", "PUT", "DELETE"] {
+                threads.spawn(move || {
+                    let mut client = node.client();
+                    for _ in 0..REQUESTS {
+                        let answer = client.exchange(format!(
+                            "{method} /u HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx"
+                        ));
+                        assert_eq!(answer.status, 200, "{method}: {}", answer.text());
+                    }
+                });
+            }
+        });
+        turn.fetch_add(1, Ordering::Relaxed);
+    }
+    for own in ["0", "1", "2", "3", "good"] {
+        eventually("whoever is well gets requests", || {
+            node.client().get("/u").text() == own
+        });
     }
 }
 
