@@ -13,7 +13,8 @@ use uuid::Uuid;
 use crate::address::Common;
 use crate::{AddressHealth, Checks, Queue};
 
-/// How long what is known is kept for an upstream of the same name.
+/// How long what is known is kept without checks: for an upstream that turns them off, and for one of the same name as one
+/// that is gone.
 ///
 /// Compat: as long as in Kong, so that who deletes an upstream and creates it anew, as tools do that synchronise a
 /// configuration, does not send traffic to targets that are down.
@@ -35,7 +36,7 @@ struct State {
 }
 
 /// The addresses of one upstream under one state of its settings. A change of the settings makes another group, which
-/// shares what is known; turning health checks off forgets verdicts.
+/// shares what is known; verdicts are forgotten when health checks have been off for a while.
 #[derive(Debug)]
 pub struct Group {
     name: Box<str>,
@@ -46,6 +47,8 @@ pub struct Group {
 
 #[derive(Debug)]
 struct Known {
+    /// Since when there are no checks.
+    off: Mutex<Option<Instant>>,
     addresses: Mutex<HashMap<Key, Arc<AddressHealth>>>,
     common: Arc<Common>,
     queue: Arc<Queue>,
@@ -82,9 +85,7 @@ impl Registry {
             Some(before) => before.known.clone(),
             None => state.inherited(name).unwrap_or_else(|| self.nothing()),
         };
-        if !checks.is_on() {
-            known.forget();
-        }
+        known.turn(checks.is_on(), self.clock.monotonic());
         let group = Arc::new(Group {
             name: name.into(),
             known,
@@ -105,8 +106,9 @@ impl Registry {
             if state.by_name.get(&group.name) == Some(&upstream) {
                 state.by_name.remove(&group.name);
             }
-            if group.is_on() {
-                let known = (group.known.clone(), now + KEPT);
+            if group.is_on() || group.known.has_verdicts() {
+                let until = group.known.off.lock().unwrap_or(now) + KEPT;
+                let known = (group.known.clone(), until);
                 state.former.insert(group.name.clone(), known);
             }
         }
@@ -122,6 +124,7 @@ impl Registry {
 
     fn nothing(&self) -> Arc<Known> {
         Arc::new(Known {
+            off: Mutex::default(),
             addresses: Mutex::default(),
             common: Common::new(self.clock.clone()),
             queue: Arc::default(),
@@ -134,7 +137,7 @@ impl State {
     fn inherited(&mut self, name: &str) -> Option<Arc<Known>> {
         // Names are unique, so whoever has it now is gone, though nobody said so yet.
         let namesake = self.by_name.get(name).and_then(|id| self.groups.get(id));
-        let namesake = namesake.filter(|namesake| *namesake.name == *name && namesake.is_on());
+        let namesake = namesake.filter(|namesake| *namesake.name == *name);
         match namesake {
             Some(namesake) => Some(namesake.known.clone()),
             None => self.former.remove(name).map(|(known, _)| known),
@@ -143,9 +146,23 @@ impl State {
 }
 
 impl Known {
-    fn forget(&self) {
-        for address in self.addresses.lock().values() {
-            address.forget();
+    fn has_verdicts(&self) -> bool {
+        let addresses = self.addresses.lock();
+        addresses.values().any(|address| !address.is_healthy())
+    }
+
+    /// Notes whether there are checks from now on.
+    fn turn(&self, on: bool, now: Instant) {
+        let mut off = self.off.lock();
+        if !on {
+            off.get_or_insert(now);
+            return;
+        }
+        let since = off.take();
+        if since.is_some_and(|since| now.saturating_duration_since(since) >= KEPT) {
+            for address in self.addresses.lock().values() {
+                address.forget();
+            }
         }
     }
 }

@@ -231,12 +231,40 @@ fn what_is_known_survives_a_change_of_the_settings_and_of_weights() {
 }
 
 #[test]
-fn turning_health_checks_off_forgets_verdicts() {
-    let (registry, id) = (registry(), Uuid::new_v4());
-    let mark = |group: &Group| group.health(&[address(1)])[0].mark(false);
-    mark(&registry.group(id, "u", &passive(1)));
-    registry.group(id, "u", &passive(0));
-    assert!(is_healthy(&registry.group(id, "u", &passive(1)), 1));
+fn verdicts_are_forgotten_once_health_checks_have_been_off_for_a_while() {
+    let clock = Arc::new(ManualClock::at(EPOCH));
+    let registry = Registry::new(clock.clone());
+    let id = Uuid::new_v4();
+    let turn = |failures| registry.group(id, "u", &passive(failures));
+    turn(1).health(&[address(1)])[0].mark(false);
+    turn(0);
+    clock.advance(Duration::from_secs(299));
+    assert!(!is_healthy(&turn(1), 1));
+    turn(0);
+    clock.advance(Duration::from_secs(200));
+    // Another change without checks begins no new time.
+    registry.group(id, "u", &Arc::new(json!({"threshold": 1})));
+    clock.advance(Duration::from_secs(100));
+    assert!(is_healthy(&turn(1), 1));
+}
+
+#[test]
+fn an_upstream_that_goes_while_checks_are_off_is_known_for_no_longer() {
+    let clock = Arc::new(ManualClock::at(EPOCH));
+    let registry = Registry::new(clock.clone());
+    for (gone_after, healthy) in [(299, false), (301, true)] {
+        let id = Uuid::new_v4();
+        let group = registry.group(id, "u", &passive(1));
+        group.health(&[address(1)])[0].mark(false);
+        registry.group(id, "u", &passive(0));
+        clock.advance(Duration::from_secs(gone_after));
+        registry.retain(|_| false);
+        let anew = registry.group(Uuid::new_v4(), "u", &passive(1));
+        assert_eq!(is_healthy(&anew, 1), healthy);
+        registry.retain(|_| false);
+        clock.advance(Duration::from_secs(301));
+        registry.retain(|_| false);
+    }
 }
 
 #[test]
