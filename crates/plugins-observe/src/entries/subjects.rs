@@ -2,21 +2,24 @@
 //!
 //! They are records of the store, looked up through the cache of the node; the snapshot does not hold them, because most
 //! gateways log few of their members. Each is written as JSON once and kept until it changes.
+//!
+//! Perf: as long as no route and no service changes, what an entry says of both is one lookup.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use foldhash::fast::RandomState as IdHasher;
 use parking_lot::RwLock;
-use plugin_api::{By, Entity, LoggedRecord, Lookup, Matched, Records, Services};
+use plugin_api::{By, Entity, Epoch, LoggedRecord, Lookup, Matched, Records, Services};
 use schema::Record;
 use serde_json::json;
 use uuid::Uuid;
 
-/// The name of the workspace. Compat: there is one, as in Kong without a licence.
-const WORKSPACE: &str = "default";
-/// The most records that are kept as JSON.
+use crate::workspace::{self, Workspace};
+
+/// The most records that are kept as JSON, and the most pairs of them.
 const MOST_RENDERED: usize = 10_000;
 /// The most entries that wait for a lookup; what comes beyond shows ids and names only.
 const MOST_WAITING: usize = 1000;
@@ -24,9 +27,21 @@ const MOST_WAITING: usize = 1000;
 /// What the entries of a node are about.
 pub struct Subjects {
     records: Arc<dyn Records>,
-    workspace: OnceLock<Uuid>,
+    workspace: Workspace,
+    /// Of routes and of services.
+    epochs: [Epoch; 2],
+    described: RwLock<HashMap<Pair, Kept, IdHasher>>,
     rendered: RwLock<HashMap<Uuid, Rendered>>,
     waiting: AtomicUsize,
+}
+
+/// A route and a service.
+type Pair = (Option<Uuid>, Option<Uuid>);
+
+/// What was said of a pair, and when.
+struct Kept {
+    described: Described,
+    epochs: [u64; 2],
 }
 
 struct Rendered {
@@ -65,7 +80,7 @@ impl Described {
             text.push(b'"');
         }
         text.extend_from_slice(b",\"workspace_name\":\"");
-        text.extend_from_slice(WORKSPACE.as_bytes());
+        text.extend_from_slice(workspace::NAME.as_bytes());
         text.extend_from_slice(b"\"}");
     }
 }
@@ -113,7 +128,9 @@ impl Subjects {
     pub fn of(services: &Services) -> Arc<Self> {
         services.shared.get("log-subjects", || Self {
             records: services.records.clone(),
-            workspace: OnceLock::new(),
+            workspace: Workspace::of(services),
+            epochs: ["routes", "services"].map(|entity| services.records.epoch(entity)),
+            described: RwLock::default(),
             rendered: RwLock::default(),
             waiting: AtomicUsize::new(0),
         })
@@ -122,17 +139,34 @@ impl Subjects {
     /// What an entry says of where its exchange went. It is never unavailable: what cannot be looked up is shown by id and
     /// name.
     pub fn describe(self: &Arc<Self>, matched: &Matched<'_>) -> Lookup<Described> {
+        let id = |of: Option<Entity<'_>>| of.map(|entity| entity.id);
+        let pair = (id(matched.route), id(matched.service));
+        let epochs = self.epochs.each_ref().map(Epoch::now);
+        let is_current = |kept: &&Kept| kept.epochs == epochs;
+        if let Some(kept) = self.described.read().get(&pair).filter(is_current) {
+            return Lookup::Known(kept.described.clone());
+        }
         let route = self.find("routes", matched.route);
         let service = self.find("services", matched.service);
-        if let Some(workspace) = self.workspace.get()
-            && let Some(route) = self.known(&route, *workspace)
-            && let Some(service) = self.known(&service, *workspace)
+        if let Some(workspace) = self.workspace.known()
+            && let Some(route) = self.known(&route, workspace)
+            && let Some(service) = self.known(&service, workspace)
         {
-            return Lookup::Known(Described {
+            let described = Described {
                 route,
                 service,
-                workspace: Some(*workspace),
-            });
+                workspace: Some(workspace),
+            };
+            let kept = Kept {
+                described: described.clone(),
+                epochs,
+            };
+            let mut all = self.described.write();
+            if all.len() >= MOST_RENDERED {
+                all.clear();
+            }
+            all.insert(pair, kept);
+            return Lookup::Known(described);
         }
         let sought = |found: Found<'_>| {
             found.map(|(entity, record)| Sought {
@@ -170,12 +204,12 @@ impl Subjects {
             return Lookup::Known(Described {
                 route: route.map(|sought| sought.named.json),
                 service: service.map(|sought| sought.named.json),
-                workspace: self.workspace.get().copied(),
+                workspace: self.workspace.known(),
             });
         }
         Lookup::Fetch(Box::pin(async move {
             let subjects = &waiting.0;
-            let workspace = subjects.look_up_workspace().await;
+            let workspace = subjects.workspace.look_up().await;
             Ok(Described {
                 route: subjects.look_up(route, workspace).await,
                 service: subjects.look_up(service, workspace).await,
@@ -190,16 +224,6 @@ impl Subjects {
             Ok(Some(record)) => self.render(named.id, &record, workspace),
             _ => named.json,
         })
-    }
-
-    async fn look_up_workspace(&self) -> Option<Uuid> {
-        if let Some(known) = self.workspace.get() {
-            return Some(*known);
-        }
-        let name = By::Unique("name", WORKSPACE);
-        let record = self.records.find("workspaces", name).get().await.ok()??;
-        let id = record.get("id")?.as_str()?.parse().ok()?;
-        Some(*self.workspace.get_or_init(|| id))
     }
 
     fn render(&self, id: Uuid, record: &Arc<Record>, workspace: Option<Uuid>) -> Bytes {

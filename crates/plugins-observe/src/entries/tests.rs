@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use plugin_api::testing::{FakeRecords, Sample, build, services};
 use plugin_api::{
     BoxFuture, Build, Connection, Destination, Handler, HttpRequest, HttpResponse, Latencies,
-    Machine, Network, NetworkError, Source, TlsOptions,
+    Machine, Network, NetworkError, Source, TlsOptions, Writer,
 };
 use serde_json::json;
 
@@ -186,6 +186,24 @@ async fn an_entry_has_its_route_service_and_workspace_as_the_store_has_them() {
         assert_eq!(entry["workspace"], WORKSPACE);
         assert_eq!(entry["workspace_name"], "default");
         assert_eq!(entry["request"]["uri"], "/x");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_shows_a_record_as_it_is_after_a_change() {
+    let records = Arc::new(records());
+    let mut bench = Bench::new(FakeRecords::default());
+    bench.services.records = records.clone();
+    let handler = bench.handler(udp_log::PLUGIN.build.unwrap(), udp());
+    for name in ["r", "renamed", "again"] {
+        let changes = json!({ "name": name }).as_object().cloned().unwrap();
+        let route = ROUTE.parse().unwrap();
+        records.update("routes", route, changes).await.unwrap();
+        for _ in 0..2 {
+            let mut sample = Sample::new("GET", "/x", &[]);
+            bench.log(&*handler, &mut sample, 200).await;
+            assert_eq!(bench.entry("")["route"]["name"], name);
+        }
     }
 }
 
