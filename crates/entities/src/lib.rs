@@ -18,6 +18,7 @@ mod key;
 mod key_set;
 mod parameter;
 mod plugin;
+mod rate_limit_counter;
 mod route;
 mod service;
 mod sni;
@@ -75,6 +76,13 @@ const ENTITIES: &[fn(RouterFlavor) -> Schema] = &[
     |_| key::schema(),
     |_| filter_chain::schema(),
 ];
+
+/// The declaration of something that stores keep beside the entities: it can be looked at, and has neither endpoints nor a
+/// place in the declarative format.
+pub fn described(name: &str) -> Option<&'static Schema> {
+    static COUNTER: LazyLock<Schema> = LazyLock::new(rate_limit_counter::schema);
+    (COUNTER.name == name).then_some(&*COUNTER)
+}
 
 impl Catalog {
     fn new(flavor: RouterFlavor) -> Self {

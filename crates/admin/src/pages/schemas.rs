@@ -2,6 +2,7 @@
 
 use axum::response::Response;
 use http::StatusCode;
+use schema::Schema;
 use serde_json::Value;
 
 use super::{Call, Error};
@@ -10,7 +11,7 @@ use crate::answer;
 /// The declaration of an entity.
 pub async fn entity(call: Call<'_>) -> Result<Response, Error> {
     let name = call.parameter(0);
-    let schema = call.state.schema(name).ok_or_else(|| no_entity(name))?;
+    let schema = find(&call, name)?;
     Ok(answer::json_body(StatusCode::OK, &schema.to_json()))
 }
 
@@ -45,10 +46,7 @@ pub async fn filter(call: Call<'_>) -> Result<Response, Error> {
 pub async fn validate(call: Call<'_>) -> Result<Response, Error> {
     let schema = match call.schema() {
         Some(schema) => schema,
-        None => call
-            .state
-            .schema(call.parameter(0))
-            .ok_or_else(|| no_entity(call.parameter(0)))?,
+        None => find(&call, call.parameter(0))?,
     };
     let mut input = call.query.clone();
     input.extend(call.input(schema));
@@ -68,8 +66,12 @@ pub fn plugin_config(declaration: &Value) -> Option<&Value> {
         .find_map(|field| field.get("config"))
 }
 
-fn no_entity(name: &str) -> Error {
-    not_found(format!("No entity named '{name}'"))
+fn find(call: &Call<'_>, name: &str) -> Result<&'static Schema, Error> {
+    let found = call
+        .state
+        .schema(name)
+        .or_else(|| entities::described(name));
+    found.ok_or_else(|| not_found(format!("No entity named '{name}'")))
 }
 
 fn not_found(message: String) -> Error {

@@ -165,6 +165,14 @@ async fn declarations_are_shown_and_validate_without_storing() {
     let api = Api::start();
     assert!(api.call("GET /schemas/services", None).await.expect(200)["fields"].is_array());
     assert!(api.call("GET /schemas/vaults/env", None).await.expect(200)["fields"].is_array());
+    let counters = "/schemas/ratelimiting_metrics";
+    assert!(api.call(&format!("GET {counters}"), None).await.expect(200)["fields"].is_array());
+    api.call(&format!("POST {counters}/validate"), Some(json!({})))
+        .await
+        .expect(400);
+    api.call("GET /ratelimiting_metrics", None)
+        .await
+        .expect(404);
     for (path, message) in [
         ("/schemas/unicorns", "No entity named 'unicorns'"),
         ("/schemas/plugins/unicorn", "No plugin named 'unicorn'"),
