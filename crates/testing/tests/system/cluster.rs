@@ -28,7 +28,7 @@ fn is_reachable(node: &Node) -> bool {
 }
 
 /// Waits until a node has noticed that the database went, or came back.
-fn eventually_reachable(node: &Node, wanted: bool) {
+pub fn eventually_reachable(node: &Node, wanted: bool) {
     eventually("the node notices what the database does", || {
         is_reachable(node) == wanted
     });
@@ -228,7 +228,7 @@ fn a_node_serves_starts_and_answers_reads_while_the_database_is_away() {
 }
 
 /// Whether the node's copy has what its proxy serves.
-fn copy_is_current(node: &Node) -> bool {
+pub fn copy_is_current(node: &Node) -> bool {
     let metrics = node.status_api("/metrics").text();
     let value = |name: &str| {
         let line = metrics.lines().find_map(|line| line.strip_prefix(name));

@@ -26,5 +26,6 @@ mod rate_limits;
 mod refusal;
 mod reload;
 mod shutdown;
+mod tokens;
 mod upstream_answers;
 mod upstream_faults;
