@@ -111,6 +111,18 @@ known! {
     XKongResponseLatency "X-Kong-Response-Latency" b"x-kong-response-latency",
     XKongUpstreamLatency "X-Kong-Upstream-Latency" b"x-kong-upstream-latency",
     XKongUpstreamStatus "X-Kong-Upstream-Status" b"x-kong-upstream-status",
+    XRateLimitLimitDay "X-RateLimit-Limit-Day" b"x-ratelimit-limit-day",
+    XRateLimitLimitHour "X-RateLimit-Limit-Hour" b"x-ratelimit-limit-hour",
+    XRateLimitLimitMinute "X-RateLimit-Limit-Minute" b"x-ratelimit-limit-minute",
+    XRateLimitLimitMonth "X-RateLimit-Limit-Month" b"x-ratelimit-limit-month",
+    XRateLimitLimitSecond "X-RateLimit-Limit-Second" b"x-ratelimit-limit-second",
+    XRateLimitLimitYear "X-RateLimit-Limit-Year" b"x-ratelimit-limit-year",
+    XRateLimitRemainingDay "X-RateLimit-Remaining-Day" b"x-ratelimit-remaining-day",
+    XRateLimitRemainingHour "X-RateLimit-Remaining-Hour" b"x-ratelimit-remaining-hour",
+    XRateLimitRemainingMinute "X-RateLimit-Remaining-Minute" b"x-ratelimit-remaining-minute",
+    XRateLimitRemainingMonth "X-RateLimit-Remaining-Month" b"x-ratelimit-remaining-month",
+    XRateLimitRemainingSecond "X-RateLimit-Remaining-Second" b"x-ratelimit-remaining-second",
+    XRateLimitRemainingYear "X-RateLimit-Remaining-Year" b"x-ratelimit-remaining-year",
     XRealIp "X-Real-IP" b"x-real-ip",
 }
 
@@ -180,11 +192,31 @@ impl Known {
                 b'c' => Known::XConsumerCustomId,
                 _ => Known::XKongProxyLatency,
             },
-            (22, b'x') => Known::XKongUpstreamStatus,
+            (21, b'x') => Known::XRateLimitLimitDay,
+            (22, b'x') => match name[18] | 0x20 {
+                b'h' => Known::XRateLimitLimitHour,
+                b'y' => Known::XRateLimitLimitYear,
+                _ => Known::XKongUpstreamStatus,
+            },
             (23, b'x') => match name[7] | 0x20 {
+                b'i' => Known::XRateLimitLimitMonth,
                 b'n' => Known::XCredentialIdentifier,
                 b'r' => Known::XKongResponseLatency,
                 _ => Known::XKongUpstreamLatency,
+            },
+            (24, b'x') => match name[18] | 0x20 {
+                b'm' => Known::XRateLimitLimitMinute,
+                _ => Known::XRateLimitLimitSecond,
+            },
+            (25, b'x') => Known::XRateLimitRemainingDay,
+            (26, b'x') => match name[22] | 0x20 {
+                b'h' => Known::XRateLimitRemainingHour,
+                _ => Known::XRateLimitRemainingYear,
+            },
+            (27, b'x') => Known::XRateLimitRemainingMonth,
+            (28, b'x') => match name[22] | 0x20 {
+                b'm' => Known::XRateLimitRemainingMinute,
+                _ => Known::XRateLimitRemainingSecond,
             },
             _ => return Known::Other,
         };

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http1::{Headers, RequestHead, ResponseHead};
+use http1::{Headers, Known, RequestHead};
 use router::Captures;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{Consumer, Credential};
+use crate::{Consumer, Credential, HeaderEdit, HeaderValue};
 
 /// One request on its way through the plugins of its chain.
 ///
@@ -160,34 +160,6 @@ pub enum LogMode {
     Replace,
 }
 
-/// One edit of a head that is not there yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HeaderEdit {
-    /// Replaces what there is.
-    Set(Cow<'static, str>, Vec<u8>),
-    /// Adds a line.
-    Append(Cow<'static, str>, Vec<u8>),
-    /// Removes what there is.
-    Remove(Cow<'static, str>),
-}
-
-impl HeaderEdit {
-    /// Makes the edit.
-    ///
-    /// # Errors
-    /// When name or value cannot stand in a head.
-    pub fn apply(&self, head: &mut ResponseHead) -> Result<(), http1::Error> {
-        match self {
-            Self::Set(name, value) => head.headers.set(&**name, value),
-            Self::Append(name, value) => head.headers.append(&**name, value),
-            Self::Remove(name) => {
-                head.headers.remove(&**name);
-                Ok(())
-            }
-        }
-    }
-}
-
 impl Exchange<'_> {
     /// The client's address, as the trusted proxies in front say; `None` over a unix socket.
     pub fn client_ip(&self) -> Option<IpAddr> {
@@ -212,6 +184,14 @@ impl Exchange<'_> {
         value: impl Into<Vec<u8>>,
     ) {
         let edit = HeaderEdit::Set(name.into(), value.into());
+        self.work.answer_headers.push(edit);
+    }
+
+    /// As [`Exchange::set_answer_header`], for a name with a number.
+    ///
+    /// Perf: neither name nor value is copied to the heap (bench case "rate-limiting, local").
+    pub fn set_known_answer_header(&mut self, name: Known, value: HeaderValue) {
+        let edit = HeaderEdit::SetKnown(name, value);
         self.work.answer_headers.push(edit);
     }
 

@@ -18,6 +18,7 @@ mod exchange;
 pub mod fields;
 mod handler;
 mod handshake;
+mod header_edit;
 mod log_entry;
 mod machine;
 mod metrics;
@@ -47,11 +48,12 @@ pub use declaration::{BUNDLED_VERSION, Declaration, Plugin};
 pub use endpoint::{Endpoint, EndpointCall, Run};
 pub use epoch::Epoch;
 pub use exchange::{
-    Connection as ClientConnection, Entity, Exchange, HeaderEdit, LogEdit, LogMode, Matched, Tls,
-    Upstream, Work,
+    Connection as ClientConnection, Entity, Exchange, LogEdit, LogMode, Matched, Tls, Upstream,
+    Work,
 };
 pub use handler::{Failure, Flow, Handler, Needs, Outcome, Phase, Phases, Step};
 pub use handshake::{Handshake, KeyPair};
+pub use header_edit::{HeaderEdit, HeaderValue};
 pub use http1::{Headers, Known, Method, RequestHead, ResponseHead, Version};
 pub use log_entry::{LogEntry, LoggedRecord};
 pub use machine::Machine;

@@ -1,6 +1,6 @@
 use http1::{Framing, Method, RequestHead, ResponseHead};
 
-use crate::{Exchange, HeaderEdit, Matched, Needs, Phase, Phases, Work};
+use crate::{Exchange, HeaderEdit, HeaderValue, Known, Matched, Needs, Phase, Phases, Work};
 
 #[derive(Default)]
 struct Count(u32);
@@ -63,6 +63,8 @@ fn early_edits_of_an_answer_are_made_in_their_order() {
         HeaderEdit::Append("X-New".into(), b"a".to_vec()),
         HeaderEdit::Append("X-New".into(), b"b".to_vec()),
         HeaderEdit::Remove("X-Old".into()),
+        HeaderEdit::SetKnown(Known::Vary, b"a"[..].into()),
+        HeaderEdit::SetKnown(Known::Vary, 7.into()),
     ];
     for edit in &edits {
         edit.apply(&mut head).expect("an edit");
@@ -70,8 +72,29 @@ fn early_edits_of_an_answer_are_made_in_their_order() {
     assert!(!head.headers.contains("X-Old"));
     let new: Vec<_> = head.headers.get_all("X-New").collect();
     assert_eq!(new, [&b"a"[..], b"b"]);
-    let forged = HeaderEdit::Set("X-New".into(), b"a\r\nSet-Cookie: b".to_vec());
-    assert!(forged.apply(&mut head).is_err());
+    assert_eq!(
+        head.headers.get_all(&Known::Vary).collect::<Vec<_>>(),
+        [b"7"]
+    );
+    let value = b"a\r\nSet-Cookie: b";
+    for forged in [
+        HeaderEdit::Set("X-New".into(), value.to_vec()),
+        HeaderEdit::SetKnown(Known::Vary, value[..].into()),
+        HeaderEdit::SetKnown(Known::Other, 1.into()),
+    ] {
+        assert!(forged.apply(&mut head).is_err());
+    }
+}
+
+#[test]
+fn a_value_of_a_header_is_what_it_was_made_of() {
+    for number in [0, 9, 10, 1234, u64::MAX] {
+        assert_eq!(*HeaderValue::from(number), *number.to_string().as_bytes());
+    }
+    for length in [0, 1, 21, 22, 23, 300] {
+        let text = vec![b'x'; length];
+        assert_eq!(*HeaderValue::from(&text[..]), *text);
+    }
 }
 
 #[test]

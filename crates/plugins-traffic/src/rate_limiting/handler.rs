@@ -11,7 +11,7 @@ use plugin_api::{
 use serde::Deserialize;
 
 use super::headers::{self, Shown};
-use crate::counting::local::LocalCounters;
+use crate::counting::local::{LocalCounters, Place};
 use crate::counting::redis::RedisCounters;
 use crate::counting::synced::SyncedCounters;
 use crate::counting::{Identifier, Limit, Outage, PeriodLimits, Scope, Verdict, windows};
@@ -57,11 +57,15 @@ enum By {
 
 /// Where the counters are.
 enum Counters {
-    Local(Arc<LocalCounters>),
+    Local {
+        counters: Arc<LocalCounters>,
+        scope: Place,
+    },
     Database,
     Redis(RedisCounters),
     Synced {
         counters: Arc<SyncedCounters>,
+        scope: Place,
         every: Duration,
     },
 }
@@ -71,12 +75,13 @@ pub(crate) fn build(
     services: &Services,
 ) -> Result<Arc<dyn Handler>, Failure> {
     let config: Config = record.read()?;
+    let scope = Scope::of(record);
     let limits = config.limits.limits();
     let shown = limits.iter().filter(|_| !config.hide_client_headers);
     Ok(Arc::new(RateLimiting {
-        scope: Scope::of(record),
+        scope,
         by: By::of(&config),
-        counters: Counters::of(&config, services)?,
+        counters: Counters::of(&config, scope, services)?,
         outage: Outage::new("rate-limiting", config.fault_tolerant),
         shown: shown.copied().map(Shown::new).collect(),
         error_code: status(config.error_code)?,
@@ -128,7 +133,7 @@ impl By {
 }
 
 impl Counters {
-    fn of(config: &Config, services: &Services) -> Result<Self, Failure> {
+    fn of(config: &Config, scope: Scope, services: &Services) -> Result<Self, Failure> {
         let shared = &services.shared;
         Ok(match config.policy.as_str() {
             "cluster" => Self::Database,
@@ -140,10 +145,19 @@ impl Counters {
                 let name = format!("{:?} every {every:?}", config.redis);
                 let counters = shared.get(&name, || SyncedCounters::on(redis.clone()));
                 counters.set_redis(redis);
-                Self::Synced { counters, every }
+                let scope = counters.place(&scope);
+                Self::Synced {
+                    counters,
+                    scope,
+                    every,
+                }
             }
             "redis" => Self::Redis(RedisCounters::on(services.redis.open(&config.redis))),
-            _ => Self::Local(shared.get("requests", LocalCounters::default)),
+            _ => {
+                let counters = shared.get("requests", LocalCounters::default);
+                let scope = counters.place(&scope);
+                Self::Local { counters, scope }
+            }
         })
     }
 }
@@ -157,8 +171,8 @@ impl Handler for RateLimiting {
         let now = self.services.clock.unix_seconds();
         let who = self.by.identify(exchange);
         match &self.counters {
-            Counters::Local(counters) => {
-                let place = counters.place(&(self.scope, &who));
+            Counters::Local { counters, scope } => {
+                let place = counters.place(&who).within(*scope);
                 let verdict = counters.take(place, &self.limits, now);
                 Step::Now(self.conclude(exchange, verdict, now))
             }
@@ -178,8 +192,12 @@ impl Handler for RateLimiting {
                     self.decide(exchange, answer, now)
                 })
             }
-            Counters::Synced { counters, every } => {
-                let place = counters.place(&(self.scope, &who));
+            Counters::Synced {
+                counters,
+                scope,
+                every,
+            } => {
+                let place = counters.place(&who).within(*scope);
                 let strict = !self.outage.is_tolerated();
                 if let Some(verdict) = counters.take_known(place, &self.limits, now, strict) {
                     return Step::Now(self.conclude(exchange, verdict, now));

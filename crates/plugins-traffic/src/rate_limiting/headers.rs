@@ -1,6 +1,6 @@
 //! Tells clients about their limits.
 
-use plugin_api::Exchange;
+use plugin_api::{Exchange, HeaderValue, Known};
 
 use crate::counting::{Limit, Period, Verdict, text_of};
 
@@ -8,7 +8,7 @@ use crate::counting::{Limit, Period, Verdict, text_of};
 pub(super) struct Shown {
     limit: Limit,
     /// The limit as text, which does not change.
-    text: Vec<u8>,
+    text: HeaderValue,
 }
 
 impl Shown {
@@ -39,34 +39,40 @@ pub(super) fn set(exchange: &mut Exchange<'_>, shown: &[Shown], verdict: &Verdic
             tightest = Some((left, shown));
         }
         let (limit, remaining) = names(shown.limit.period);
-        exchange.set_answer_header(limit, shown.text.clone());
-        exchange.set_answer_header(remaining, text_of(left));
+        exchange.set_known_answer_header(limit, shown.text.clone());
+        exchange.set_known_answer_header(remaining, text_of(left));
     }
     let Some((left, shown)) = tightest else {
         return;
     };
     let reset = reset(shown.limit.period, now);
-    exchange.set_answer_header("RateLimit-Limit", shown.text.clone());
-    exchange.set_answer_header("RateLimit-Remaining", text_of(left));
-    exchange.set_answer_header("RateLimit-Reset", reset.clone());
+    exchange.set_known_answer_header(Known::RateLimitLimit, shown.text.clone());
+    exchange.set_known_answer_header(Known::RateLimitRemaining, text_of(left));
+    exchange.set_known_answer_header(Known::RateLimitReset, reset.clone());
     if !verdict.granted {
         exchange.set_answer_header("Retry-After", reset);
     }
 }
 
 /// In how many seconds the window is over, at least one.
-fn reset(period: Period, now: i64) -> Vec<u8> {
+fn reset(period: Period, now: i64) -> HeaderValue {
     let left = i64::from(period.length()) - (now - period.start(now));
-    left.max(1).to_string().into_bytes()
+    HeaderValue::from(u64::try_from(left).unwrap_or(0).max(1))
 }
 
-fn names(period: Period) -> (&'static str, &'static str) {
+fn names(period: Period) -> (Known, Known) {
     match period {
-        Period::Second => ("X-RateLimit-Limit-Second", "X-RateLimit-Remaining-Second"),
-        Period::Minute => ("X-RateLimit-Limit-Minute", "X-RateLimit-Remaining-Minute"),
-        Period::Hour => ("X-RateLimit-Limit-Hour", "X-RateLimit-Remaining-Hour"),
-        Period::Day => ("X-RateLimit-Limit-Day", "X-RateLimit-Remaining-Day"),
-        Period::Month => ("X-RateLimit-Limit-Month", "X-RateLimit-Remaining-Month"),
-        Period::Year => ("X-RateLimit-Limit-Year", "X-RateLimit-Remaining-Year"),
+        Period::Second => (
+            Known::XRateLimitLimitSecond,
+            Known::XRateLimitRemainingSecond,
+        ),
+        Period::Minute => (
+            Known::XRateLimitLimitMinute,
+            Known::XRateLimitRemainingMinute,
+        ),
+        Period::Hour => (Known::XRateLimitLimitHour, Known::XRateLimitRemainingHour),
+        Period::Day => (Known::XRateLimitLimitDay, Known::XRateLimitRemainingDay),
+        Period::Month => (Known::XRateLimitLimitMonth, Known::XRateLimitRemainingMonth),
+        Period::Year => (Known::XRateLimitLimitYear, Known::XRateLimitRemainingYear),
     }
 }

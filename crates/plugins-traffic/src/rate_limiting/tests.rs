@@ -68,6 +68,10 @@ fn told(sample: &Sample) -> Vec<(String, String)> {
                 name.to_string(),
                 String::from_utf8_lossy(value).into_owned(),
             ),
+            HeaderEdit::SetKnown(name, value) => (
+                name.name().to_owned(),
+                String::from_utf8_lossy(value).into_owned(),
+            ),
             other => panic!("{other:?}"),
         })
         .collect()

@@ -155,7 +155,7 @@ impl Handler for ResponseRateLimiting {
                 seen.is_withheld |= *used > 0.0 && left <= 0.0;
                 if let Some(shown) = named.shown.get(place) {
                     head.headers.set(shown.limit.as_str(), &shown.text)?;
-                    let left = text_of((left - used).max(0.0));
+                    let left = text_of((left - used).max(0.0)).to_vec();
                     head.headers.set(shown.left.as_str(), &left)?;
                 }
             }

@@ -38,7 +38,7 @@ impl Named {
             Shown {
                 limit: format!("X-RateLimit-Limit-{name}-{period}"),
                 left: format!("X-RateLimit-Remaining-{name}-{period}"),
-                text: text_of(limit.most),
+                text: text_of(limit.most).to_vec(),
             }
         });
         Self {
