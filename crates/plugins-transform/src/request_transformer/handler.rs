@@ -209,37 +209,33 @@ impl Part {
     }
 
     fn fill(&self, scene: &mut Scene<'_, '_>, values: &mut Values) -> Result<Changes<'_>, Failure> {
-        let mut pairs = |list: &'_ [(String, Template)]| -> Result<Vec<_>, Failure> {
-            let mut filled = Vec::with_capacity(list.len());
-            for (_, template) in list {
-                filled.push(match template.as_text() {
-                    Some(_) => None,
-                    None => Some(template.fill(scene, values)?),
-                });
-            }
-            Ok(filled)
-        };
         Ok(Changes {
             remove: &self.remove,
-            rename: paired(&self.rename, pairs(&self.rename)?),
-            replace: paired(&self.replace, pairs(&self.replace)?),
-            add: paired(&self.add, pairs(&self.add)?),
-            append: paired(&self.append, pairs(&self.append)?),
+            rename: pairs(&self.rename, scene, values)?,
+            replace: pairs(&self.replace, scene, values)?,
+            add: pairs(&self.add, scene, values)?,
+            append: pairs(&self.append, scene, values)?,
         })
     }
 }
 
-/// Names with their values: what was filled in, or the text that there was.
-fn paired(list: &[(String, Template)], filled: Vec<Option<Vec<u8>>>) -> Pairs<'_> {
-    let pairs = list.iter().zip(filled);
-    let pairs = pairs.map(|((name, template), filled)| {
-        let value = match filled {
-            Some(value) => Cow::Owned(value),
-            None => Cow::Borrowed(template.as_text().unwrap_or_default().as_bytes()),
+/// Names with their values: what is filled in, or the text that there is.
+///
+/// Perf: nothing is allocated for a list without entries (bench case "request-transformer, three headers").
+fn pairs<'a>(
+    list: &'a [(String, Template)],
+    scene: &mut Scene<'_, '_>,
+    values: &mut Values,
+) -> Result<Pairs<'a>, Failure> {
+    let mut pairs = Vec::with_capacity(list.len());
+    for (name, template) in list {
+        let value = match template.as_text() {
+            Some(text) => Cow::Borrowed(text.as_bytes()),
+            None => Cow::Owned(template.fill(scene, values)?),
         };
-        (name.as_str(), value)
-    });
-    pairs.collect()
+        pairs.push((name.as_str(), value));
+    }
+    Ok(pairs)
 }
 
 /// The host goes by its own way: it is part of where the request goes.
