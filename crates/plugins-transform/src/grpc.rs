@@ -3,6 +3,7 @@
 mod definitions;
 mod http_rules;
 
+use bytes::{Buf as _, BytesMut};
 use plugin_api::{Body, Exchange, Failure, Reply, ResponseHead};
 use prost_reflect::prost::Message as _;
 use prost_reflect::{DeserializeOptions, DynamicMessage, MessageDescriptor, SerializeOptions};
@@ -25,9 +26,9 @@ pub fn frame(flags: u8, message: &[u8]) -> Vec<u8> {
     [&[flags][..], &length.to_be_bytes(), message].concat()
 }
 
-/// Messages out of pieces of a stream.
+/// Messages out of pieces of a stream. Perf: a message is cut off without moving what is behind it.
 #[derive(Debug, Default)]
-pub struct Frames(Vec<u8>);
+pub struct Frames(BytesMut);
 
 impl Frames {
     /// Adds what has come.
@@ -39,7 +40,7 @@ impl Frames {
     ///
     /// # Errors
     /// When it is too long to be held, or compressed.
-    pub fn take(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+    pub fn take(&mut self) -> Result<Option<BytesMut>, Failure> {
         let Some((&[flags, a, b, c, d], rest)) = self.0.split_first_chunk::<HEAD>() else {
             return Ok(None);
         };
@@ -55,8 +56,8 @@ impl Frames {
         if rest.len() < length {
             return Ok(None);
         }
-        let mut message = self.0.drain(..HEAD + length);
-        Ok(message.by_ref().nth(HEAD - 1).map(|_| message.collect()))
+        self.0.advance(HEAD);
+        Ok(Some(self.0.split_to(length)))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Services as `.proto` files define them.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use plugin_api::Failure;
 use prost_reflect::{DescriptorPool, MethodDescriptor};
@@ -10,6 +11,9 @@ use protox::file::{
 };
 
 use super::http_rules;
+
+/// The longest file of definitions.
+const MOST: u64 = 4 << 20;
 
 /// Where imports are sought besides the folder of the file itself.
 const INCLUDES: &[&str] = &["/usr/local/kong/include", "/usr/include"];
@@ -28,11 +32,11 @@ impl Definitions {
             |error: protox::Error| Failure::new(format!("{path} cannot be used: {error}"));
         let folder = Path::new(path).parent().unwrap_or(Path::new(""));
         let mut places = ChainFileResolver::new();
-        places.add(IncludeFileResolver::new(folder.to_owned()));
+        places.add(Folder::new(folder));
         places.add(Annotations);
         places.add(GoogleFileResolver::new());
         for include in INCLUDES {
-            places.add(IncludeFileResolver::new(include.into()));
+            places.add(Folder::new(Path::new(include)));
         }
         let mut compiler = Compiler::with_file_resolver(places);
         compiler.include_imports(true);
@@ -51,6 +55,36 @@ impl Definitions {
     pub fn methods(&self) -> impl Iterator<Item = MethodDescriptor> {
         let services = self.0.services();
         services.flat_map(|service| service.methods().collect::<Vec<_>>())
+    }
+}
+
+/// A folder with files. What is no file, or too long for one, is not opened: a pipe or a device would hold up the node.
+struct Folder {
+    path: PathBuf,
+    files: IncludeFileResolver,
+}
+
+impl Folder {
+    fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            files: IncludeFileResolver::new(path.to_owned()),
+        }
+    }
+}
+
+impl FileResolver for Folder {
+    fn resolve_path(&self, path: &Path) -> Option<String> {
+        self.files.resolve_path(path)
+    }
+
+    fn open_file(&self, name: &str) -> Result<File, protox::Error> {
+        match fs::metadata(self.path.join(name)) {
+            Ok(found) if !found.is_file() || found.len() > MOST => Err(protox::Error::new(
+                format!("{name} is no file of at most {MOST} bytes"),
+            )),
+            _ => self.files.open_file(name),
+        }
     }
 }
 

@@ -77,6 +77,14 @@ fn a_file_that_cannot_be_used_is_named() {
 }
 
 #[test]
+fn what_is_no_file_is_not_opened() {
+    for path in ["/dev/zero", "/dev", "/proc/self/fd"] {
+        let refused = Definitions::load(path).expect_err(path);
+        assert!(refused.to_string().contains(path), "{refused}");
+    }
+}
+
+#[test]
 fn rules_tell_each_way_to_call_a_method() {
     let definitions = Definitions::load(FILE).expect("definitions");
     let all: Vec<_> = definitions.methods().flat_map(|one| rules(&one)).collect();

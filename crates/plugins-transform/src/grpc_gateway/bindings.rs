@@ -7,6 +7,9 @@ use serde_json::{Map, Value};
 use super::template::Template;
 use crate::grpc::{Definitions, HttpRule, rules};
 
+/// How far the name of an argument may lead into messages. Whoever reads them recurses, and a client writes the name.
+const DEEPEST: usize = 32;
+
 /// One way to call a method.
 #[derive(Debug)]
 pub(super) struct Binding {
@@ -73,6 +76,9 @@ impl Binding {
         if body_field != "*" {
             for argument in arguments(query) {
                 let name = String::from_utf8_lossy(&argument.name).into_owned();
+                if name.split('.').count() > DEEPEST {
+                    return Err("an argument leads too far into messages".to_owned());
+                }
                 let value = argument
                     .value
                     .map(|value| String::from_utf8_lossy(&value).into_owned());

@@ -113,6 +113,30 @@ fn requests_that_are_no_calls_are_refused() {
 }
 
 #[test]
+fn messages_in_messages_have_an_end() {
+    let inner = |depth: usize| "inner.".repeat(depth);
+    let deep = called(
+        "GET",
+        &format!("/v1/shelves/1?room.{}number=7", inner(20)),
+        "",
+    );
+    let mut room = &deep.expect("a call").1["room"];
+    for _ in 0..20 {
+        room = &room["inner"];
+    }
+    assert_eq!(room["number"], 7);
+    let bomb = format!("/v1/shelves/1?room.{}number=7", inner(1300));
+    assert_eq!(called("GET", &bomb, "").expect_err("a refusal").0, 400);
+    let body = format!(
+        r#"{{"room":{}{{}}{}}}"#,
+        r#"{"inner":"#.repeat(5000),
+        "}".repeat(5000)
+    );
+    let refused = called("POST", "/v1/shelves/1:archive", &body);
+    assert_eq!(refused.expect_err("a refusal").0, 400);
+}
+
+#[test]
 fn a_body_that_could_not_be_held_is_refused() {
     let mut sample = Sample::new("PUT", "/v1/shelves/1", &[]);
     sample.work.body_length = 1 << 30;

@@ -246,7 +246,7 @@ impl Call {
                 messages.push(message);
             }
         } else {
-            messages.push(body);
+            messages.push(body.as_slice().into());
         }
         let mut framed = Vec::new();
         for message in messages {
