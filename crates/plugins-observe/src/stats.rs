@@ -3,11 +3,13 @@
 mod server;
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use plugin_api::Summary;
 use serde::Deserialize;
 
+use crate::queue::Queue;
 pub use server::{Server, Transport};
 
 /// A value that every exchange has, or may have.
@@ -99,6 +101,14 @@ pub fn write_value(
     let _ = write!(text, ":{value}|{}", kind.sign());
     if let Some(rate) = sample_rate.filter(|rate| (rate - 1.0).abs() > f64::EPSILON) {
         let _ = write!(text, "|@{rate}");
+    }
+}
+
+/// Puts the metrics of an exchange into a queue to a [`Server`], if there are any.
+pub fn push_lines(queue: &Arc<Queue>, lines: impl Iterator<Item = String>) {
+    let lines: Vec<String> = lines.collect();
+    if !lines.is_empty() {
+        queue.push(lines.join("\n").as_bytes());
     }
 }
 

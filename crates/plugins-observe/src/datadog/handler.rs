@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::queue::{Limits, Queue};
 use crate::stats::{
-    ConsumerBy, Measure, Server, StatType, Transport, in_tag, one_part, write_value,
+    ConsumerBy, Measure, Server, StatType, Transport, in_tag, one_part, push_lines, write_value,
 };
 
 #[derive(Deserialize)]
@@ -63,15 +63,9 @@ impl Handler for Datadog {
     }
 
     fn log(&self, exchange: &mut Exchange<'_>, summary: &Summary<'_>) {
-        let lines: Vec<String> = self
-            .config
-            .metrics
-            .iter()
-            .filter_map(|metric| self.line(metric, exchange, summary))
-            .collect();
-        if !lines.is_empty() {
-            self.queue.push(lines.join("\n").as_bytes());
-        }
+        let lines = self.config.metrics.iter();
+        let lines = lines.filter_map(|metric| self.line(metric, exchange, summary));
+        push_lines(&self.queue, lines);
     }
 }
 

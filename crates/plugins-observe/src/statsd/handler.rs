@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::names::{Defaults, Identifiers, Names};
 use super::tags::TagStyle;
 use crate::queue::{Limits, Queue};
-use crate::stats::{Measure, Server, StatType, Transport, one_part, write_value};
+use crate::stats::{Measure, Server, StatType, Transport, one_part, push_lines, write_value};
 
 #[derive(Deserialize)]
 struct Config {
@@ -123,15 +123,9 @@ impl Handler for Statsd {
         {
             return;
         }
-        let lines: Vec<String> = self
-            .config
-            .metrics
-            .iter()
-            .filter_map(|metric| self.line(metric, exchange, summary))
-            .collect();
-        if !lines.is_empty() {
-            self.queue.push(lines.join("\n").as_bytes());
-        }
+        let lines = self.config.metrics.iter();
+        let lines = lines.filter_map(|metric| self.line(metric, exchange, summary));
+        push_lines(&self.queue, lines);
     }
 }
 
