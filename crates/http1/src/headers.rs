@@ -466,6 +466,58 @@ impl Headers {
         }
     }
 
+    /// Removes all lines whose known name is in `names`.
+    pub(crate) fn remove_known(&mut self, names: u64) {
+        let names = names & !Known::Other.bit();
+        let mut found = names & self.index.names;
+        if found == 0 {
+            return;
+        }
+        for line in &mut self.index.lines {
+            if names & line.known.bit() != 0 {
+                line.place = Place::Removed;
+            }
+        }
+        self.index.names &= !names;
+        self.index.repeated &= !names;
+        while found != 0 {
+            self.index.first[found.trailing_zeros() as usize] = NONE;
+            found &= found - 1;
+        }
+    }
+
+    /// Adds lines that were checked and written before, each a name, a colon with a blank, a value and a line end.
+    ///
+    /// Errors when there is no room for them, or when a line is none.
+    pub(crate) fn append_written(&mut self, lines: &[u8]) -> Result<(), Error> {
+        let index = &mut *self.index;
+        let before = index.edits.len();
+        if before.saturating_add(lines.len()) > MAX_EDITS {
+            return Err(Error::HeadTooLarge);
+        }
+        index.edits.extend_from_slice(lines);
+        let mut start = 0;
+        for line_feed in memchr::memchr_iter(b'\n', lines) {
+            let line = lines.get(start..line_feed).unwrap_or_default();
+            let name_len = memchr::memchr(b':', line).ok_or(Error::InvalidName)?;
+            if index.lines.len() >= MAX_LINES {
+                return Err(Error::TooManyHeaders);
+            }
+            let line = Line {
+                start: start as u32,
+                end: line_feed as u32 + 1,
+                value_start: (start + name_len + 2) as u32,
+                value_end: (line_feed as u32).saturating_sub(1),
+                name_len: name_len as u16,
+                known: Known::of(line.get(..name_len).unwrap_or_default()),
+                place: Place::Edited,
+            };
+            index.push(line.moved(before as u32));
+            start = line_feed + 1;
+        }
+        Ok(())
+    }
+
     /// Writes all lines but those whose known name is in `skip`, one copy for each run of lines that lie together.
     pub(crate) fn write(&self, skip: u64, out: &mut BytesMut) {
         let mut run = (Place::Removed, 0, 0);

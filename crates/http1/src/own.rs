@@ -119,23 +119,11 @@ impl OwnLines {
         name != Known::Other && self.names & name.bit() != 0
     }
 
-    /// Edits `headers` as writing them together with these lines would: for heads that do not go out over HTTP/1.
+    /// Edits `headers` as writing them together with these lines would: for heads that are looked at later, and for those
+    /// that do not go out over HTTP/1.
     pub fn apply(&self, headers: &mut Headers) -> Result<(), Error> {
-        for name in Known::ALL {
-            if self.concerns(*name) {
-                headers.remove(*name);
-            }
-        }
-        let lines = self.bytes.split(|byte| *byte == b'\n');
-        for line in lines.filter_map(|line| line.strip_suffix(b"\r")) {
-            let colon = line.iter().position(|byte| *byte == b':');
-            let (name, value) = line.split_at(colon.ok_or(Error::InvalidName)?);
-            headers.append(
-                Known::of(name),
-                value.strip_prefix(b": ").unwrap_or_default(),
-            )?;
-        }
-        Ok(())
+        headers.remove_known(self.names);
+        headers.append_written(&self.bytes)
     }
 
     /// The lines, each with its end.

@@ -3,7 +3,6 @@
 mod json;
 
 use std::borrow::Cow;
-use std::cmp::Ordering;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -267,41 +266,41 @@ enum Credentials {
 
 /// Header lines by name in lower case; several lines of a name are a list.
 fn write_headers(mut object: Object<'_>, headers: Option<&Headers>, credentials: Credentials) {
-    let lines = headers.into_iter().flat_map(Headers::iter).take(MOST);
-    let mut lines: Vec<Field<'_>> = lines.collect();
-    lines.sort_by(compare_names);
-    let mut name = Vec::new();
-    for group in lines.chunk_by(|one, other| compare_names(one, other).is_eq()) {
-        let Some(first) = group.first() else {
+    let Some(headers) = headers else {
+        return object.end();
+    };
+    let lines = || headers.iter().take(MOST);
+    for (at, line) in lines().enumerate() {
+        let is_repeated = headers.is_repeated(line.known);
+        let same = |other: &Field<'_>| is_same_name(&line, other);
+        if is_repeated && lines().take(at).any(|other| same(&other)) {
             continue;
-        };
-        name.clear();
-        name.extend_from_slice(first.name);
-        name.make_ascii_lowercase();
-        let to = object.foreign_name(&name);
-        match group {
-            _ if credentials == Credentials::Hidden && is_credential(&name) => {
-                write_text(to, b"REDACTED");
-            }
-            [line] => write_text(to, line.value),
-            lines => write_list(to, lines, |to, line| write_text(to, line.value)),
+        }
+        let to = object.header_name(&line);
+        if credentials == Credentials::Hidden && is_credential(&line) {
+            write_text(to, b"REDACTED");
+        } else if is_repeated && lines().skip(at + 1).any(|other| same(&other)) {
+            write_list(to, lines().filter(same), |to, line| {
+                write_text(to, line.value)
+            });
+        } else {
+            write_text(to, line.value);
         }
     }
     object.end();
 }
 
-/// Perf: names that are known are compared by their numbers.
-fn compare_names(one: &Field<'_>, other: &Field<'_>) -> Ordering {
-    let numbers = (one.known as u8).cmp(&(other.known as u8));
-    if numbers.is_ne() || one.known != Known::Other {
-        return numbers;
-    }
-    let name = one.name.iter().map(u8::to_ascii_lowercase);
-    name.cmp(other.name.iter().map(u8::to_ascii_lowercase))
+fn is_same_name(one: &Field<'_>, other: &Field<'_>) -> bool {
+    one.known == other.known
+        && (one.known != Known::Other || one.name.eq_ignore_ascii_case(other.name))
 }
 
-fn is_credential(name: &[u8]) -> bool {
-    matches!(name, b"authorization" | b"proxy-authorization")
+fn is_credential(line: &Field<'_>) -> bool {
+    match line.known {
+        Known::Authorization => true,
+        Known::Other => line.name.eq_ignore_ascii_case(b"proxy-authorization"),
+        _ => false,
+    }
 }
 
 /// The arguments of a query, decoded; several of a name are a list, and one without a value is `true`.

@@ -23,8 +23,8 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::exchange::Exchange;
 use crate::latency::Decimal;
+use crate::panics;
 use crate::request_body::RequestBody;
-use crate::{panics, response_head};
 
 /// The most chains that a worker keeps compiled.
 const MOST_CHAINS: usize = 4096;
@@ -329,15 +329,6 @@ impl Exchange {
         }
     }
 
-    /// As [`Exchange::keep_sent`], for a head to which our own lines were added while it was written.
-    pub fn keep_written(&mut self, mut head: ResponseHead, framing: Framing) -> Result<(), Error> {
-        if self.logs_head() {
-            response_head::finish(self, &mut head)?;
-        }
-        self.keep_sent(head, framing);
-        Ok(())
-    }
-
     /// Whether a handler that applies wants to log the head of the answer.
     pub fn logs_head(&self) -> bool {
         let plugged = self.plugged.as_ref();
@@ -357,6 +348,7 @@ impl Exchange {
         let uri = self.target();
         let now = self.worker.clock.monotonic();
         let since = |from: Instant| now.saturating_duration_since(from);
+        let request = since(self.started);
         let wait = self.forwarded.zip(self.waited_until);
         let summary = Summary {
             status: self.status.unwrap_or(499),
@@ -366,14 +358,14 @@ impl Exchange {
             response_size: self.sent_bytes,
             upstream_status: self.upstream_status,
             uri: &uri,
-            started_at: self.worker.clock.now() - since(self.started),
+            started_at: self.worker.clock.now() - request,
             latencies: Latencies {
                 gateway: match self.forwarded {
                     Some(forwarded) => forwarded.saturating_duration_since(self.started),
-                    None => since(self.started),
+                    None => request,
                 },
                 upstream: wait.map(|(asked, answered)| answered.saturating_duration_since(asked)),
-                request: since(self.started),
+                request,
                 receive: self.waited_until.map(since).unwrap_or_default(),
             },
             tries: &tries,

@@ -83,7 +83,7 @@ impl Relay {
         answer: Answer,
     ) -> Result<Self, Error> {
         let Answer {
-            head,
+            mut head,
             upstream,
             uploaded,
         } = answer;
@@ -112,9 +112,9 @@ impl Relay {
             0
         };
         let mut bytes = exchange.worker.scratch.take();
-        response_head::write(exchange, &head, announced, connection, &mut bytes)?;
+        response_head::write(exchange, &mut head, announced, connection, &mut bytes)?;
         // Perf: frees the read buffer, so that the body can be read into it from its start.
-        exchange.keep_written(head, announced)?;
+        exchange.keep_sent(head, announced);
         let mut relay = Self {
             body,
             encoder: BodyEncoder::new(framing),

@@ -21,10 +21,11 @@ pub(crate) fn edit(exchange: &mut Exchange, head: &mut ResponseHead) -> Result<(
     exchange.filter_head(head)
 }
 
-/// Writes an edited head in HTTP/1's form, with what we say about the exchange.
+/// Writes an edited head in HTTP/1's form, with what we say about the exchange. If a handler wants to log the head, that
+/// is in it afterwards.
 pub(crate) fn write(
     exchange: &Exchange,
-    head: &ResponseHead,
+    head: &mut ResponseHead,
     framing: Framing,
     connection: Connection<'_>,
     out: &mut BytesMut,
@@ -34,6 +35,9 @@ pub(crate) fn write(
     add_own(exchange, head, &mut own).map_err(cannot)?;
     head.write_with(&own, framing, connection, out)
         .map_err(cannot)?;
+    if exchange.logs_head() {
+        own.apply(&mut head.headers).map_err(cannot)?;
+    }
     exchange.worker.own_lines.set(own);
     Ok(())
 }

@@ -276,6 +276,9 @@ fn own_lines_stand_in_for_received_ones() {
         (b"X-Kong-Response-Latency", b"18446744073709551615"),
     ];
     assert_eq!(edited, expected);
+    assert_eq!(head.headers.get(Known::Host), Some(&b"inner:81"[..]));
+    assert!(!head.headers.contains(Known::XForwardedPrefix));
+    assert!(!head.headers.is_repeated(Known::Via));
 }
 
 #[test]

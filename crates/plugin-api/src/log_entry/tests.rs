@@ -85,6 +85,25 @@ fn an_entry_tells_what_was_asked_and_what_came_of_it() {
 }
 
 #[test]
+fn lines_of_a_header_are_gathered_in_their_order() {
+    let headers = [
+        ("Accept", "a"),
+        ("X-Two", "1"),
+        ("ACCEPT", "b"),
+        ("Via", "v"),
+        ("x-two", "2"),
+        ("X-Twin", "3"),
+        ("accept", "c"),
+    ];
+    let mut sample = Sample::new("GET", "/", &headers);
+    let written = entry(&mut sample, &summary("/", &[]));
+    assert_eq!(
+        written["request"]["headers"],
+        json!({ "accept": ["a", "b", "c"], "x-two": ["1", "2"], "via": "v", "x-twin": "3" })
+    );
+}
+
+#[test]
 fn credentials_are_not_written_down() {
     let headers = [
         ("Authorization", "Basic Ym9iOnB3"),

@@ -50,21 +50,14 @@ struct Rendered {
     json: Bytes,
 }
 
-/// What an entry says of its subjects, as JSON.
-#[derive(Debug, Clone, Default)]
-pub struct Described {
-    route: Option<Bytes>,
-    service: Option<Bytes>,
-    workspace: Option<Uuid>,
-}
+/// What an entry says of its subjects: the last members of its object and the brace behind them.
+#[derive(Debug, Clone)]
+pub struct Described(Arc<[u8]>);
 
 impl Described {
-    /// Appends the members to a JSON object that ends the text.
-    pub fn append_to(&self, text: &mut Vec<u8>) {
-        if text.pop() != Some(b'}') {
-            return;
-        }
-        for (name, json) in [("route", &self.route), ("service", &self.service)] {
+    fn new(route: Option<&[u8]>, service: Option<&[u8]>, workspace: Option<Uuid>) -> Self {
+        let mut text = Vec::new();
+        for (name, json) in [("route", route), ("service", service)] {
             if let Some(json) = json {
                 text.extend_from_slice(b",\"");
                 text.extend_from_slice(name.as_bytes());
@@ -72,16 +65,27 @@ impl Described {
                 text.extend_from_slice(json);
             }
         }
-        if let Some(workspace) = &self.workspace {
-            text.extend_from_slice(b",\"workspace\":\"");
-            let mut digits = [0; 36];
-            let workspace = workspace.as_hyphenated().encode_lower(&mut digits);
-            text.extend_from_slice(workspace.as_bytes());
-            text.push(b'"');
+        if let Some(workspace) = workspace {
+            text.extend_from_slice(format!(",\"workspace\":\"{workspace}\"").as_bytes());
         }
         text.extend_from_slice(b",\"workspace_name\":\"");
         text.extend_from_slice(workspace::NAME.as_bytes());
         text.extend_from_slice(b"\"}");
+        Self(text.into())
+    }
+
+    /// Appends the members to a JSON object that ends the text.
+    pub fn append_to(&self, text: &mut Vec<u8>) {
+        if text.pop() == Some(b'}') {
+            text.extend_from_slice(&self.0);
+        }
+    }
+}
+
+impl Default for Described {
+    /// Nothing is known of them.
+    fn default() -> Self {
+        Self::new(None, None, None)
     }
 }
 
@@ -152,11 +156,7 @@ impl Subjects {
             && let Some(route) = self.known(&route, workspace)
             && let Some(service) = self.known(&service, workspace)
         {
-            let described = Described {
-                route,
-                service,
-                workspace: Some(workspace),
-            };
+            let described = Described::new(route.as_deref(), service.as_deref(), Some(workspace));
             let kept = Kept {
                 described: described.clone(),
                 epochs,
@@ -201,20 +201,23 @@ impl Subjects {
         let before = self.waiting.fetch_add(1, Ordering::Relaxed);
         let waiting = Waiting(self.clone());
         if before >= MOST_WAITING {
-            return Lookup::Known(Described {
-                route: route.map(|sought| sought.named.json),
-                service: service.map(|sought| sought.named.json),
-                workspace: self.workspace.known(),
-            });
+            let named = |sought: Option<Sought>| sought.map(|sought| sought.named.json);
+            return Lookup::Known(Described::new(
+                named(route).as_deref(),
+                named(service).as_deref(),
+                self.workspace.known(),
+            ));
         }
         Lookup::Fetch(Box::pin(async move {
             let subjects = &waiting.0;
             let workspace = subjects.workspace.look_up().await;
-            Ok(Described {
-                route: subjects.look_up(route, workspace).await,
-                service: subjects.look_up(service, workspace).await,
+            let route = subjects.look_up(route, workspace).await;
+            let service = subjects.look_up(service, workspace).await;
+            Ok(Described::new(
+                route.as_deref(),
+                service.as_deref(),
                 workspace,
-            })
+            ))
         }))
     }
 
