@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use imbl::HashMap as Shared;
+use imbl::OrdMap as Shared;
 use plugin_api::{Configured, Exchange, Failure, Handler, Needs, Phase, Step};
 use schema::Record;
 use serde_json::Value;
@@ -67,7 +67,7 @@ impl std::fmt::Debug for Instance {
 }
 
 /// What a record applies to; nothing named is everything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 struct Scope {
     route: Option<Uuid>,
     service: Option<Uuid>,
