@@ -382,6 +382,9 @@ impl Exchange {
                 self.failed(&instance, Phase::Log, &Failure::new("a panic"));
             }
         }
+        if let Some(head) = sent {
+            head.recycle(&self.worker.buffers);
+        }
     }
 
     /// The bytes of the request, as far as the client announced or sent them.

@@ -58,7 +58,18 @@ impl<'a> Object<'a> {
                 self.to.truncate(end);
                 self.to
             }
-            None => self.foreign_name(&line.name.to_ascii_lowercase()),
+            None => {
+                self.separate();
+                // The name of a header is a token, which needs no escapes.
+                self.to.push(b'"');
+                let start = self.to.len();
+                self.to.extend_from_slice(line.name);
+                if let Some(name) = self.to.get_mut(start..) {
+                    name.make_ascii_lowercase();
+                }
+                self.to.extend_from_slice(b"\":");
+                self.to
+            }
         }
     }
 
