@@ -8,9 +8,11 @@
 //! the rest says by its name that it is not there. Nothing reaches files, processes, foreign functions or bytecode,
 //! whatever the setting `untrusted_lua` says.
 
+mod budget;
 mod cache;
 mod host;
 mod json;
+mod matcher;
 mod native;
 mod patterns;
 mod scene;

@@ -1,14 +1,18 @@
-//! What Lua code can do without a request: encodings, digests, JSON, expressions.
+//! What Lua code can do without a request: patterns, encodings, digests, JSON, expressions.
+
+use std::rc::Rc;
 
 use aws_lc_rs::{digest, hmac};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use md5::{Digest as _, Md5};
-use mlua::{ChunkMode, Lua, MultiValue, String as LuaString, Table, Value};
+use mlua::{ChunkMode, IntoLua, IntoLuaMulti, Lua, MultiValue, String as LuaString, Table, Value};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode};
 use plugin_api::arguments;
 
+use crate::budget::{Budget, STEP};
 use crate::json::{self, Marks};
+use crate::matcher::{self, Capture, Reading, Stop};
 use crate::patterns::Patterns;
 
 /// What may stand in a part of a URI as it is.
@@ -19,7 +23,7 @@ const URI_PART: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 
 /// The functions, and the marks that the host needs as well.
-pub fn install(lua: &Lua) -> mlua::Result<(Table, Marks)> {
+pub fn install(lua: &Lua, budget: &Rc<Budget>) -> mlua::Result<(Table, Marks)> {
     let native = lua.create_table()?;
     let marks = Marks {
         array: lua.create_table()?,
@@ -31,6 +35,7 @@ pub fn install(lua: &Lua) -> mlua::Result<(Table, Marks)> {
     let empty = lua.create_table()?;
     empty.set_metatable(Some(marks.array.clone()))?;
     native.raw_set("empty_array", empty)?;
+    install_find(lua, &native, budget)?;
     install_json(lua, &native, &marks)?;
     install_digests(lua, &native)?;
     install_encodings(lua, &native)?;
@@ -59,6 +64,43 @@ pub fn install(lua: &Lua) -> mlua::Result<(Table, Marks)> {
     };
     native.raw_set("load", lua.create_function(load)?)?;
     Ok((native, marks))
+}
+
+/// `find(subject, pattern, from, reading)`, where `from` counts from one: the first and the last place of the match,
+/// whole or captured. `nil` if there is none, and then a reason if the pattern is none. A limit cannot be caught.
+fn install_find(lua: &Lua, native: &Table, budget: &Rc<Budget>) -> mlua::Result<()> {
+    let budget = budget.clone();
+    let find =
+        move |lua: &Lua,
+              (subject, pattern, from, reading): (LuaString, LuaString, usize, LuaString)| {
+            let reading = match &*reading.as_bytes() {
+                b"plain" => Reading::Plain,
+                b"either" => Reading::Either,
+                b"free" => Reading::Free,
+                _ => Reading::Anchored,
+            };
+            let (subject, pattern) = (subject.as_bytes(), pattern.as_bytes());
+            let spend = || budget.spend();
+            let from = from.saturating_sub(1);
+            let found = match matcher::find(&subject, &pattern, from, reading, (STEP, &spend)) {
+                Ok(Some(found)) => found,
+                Ok(None) => return (Value::Nil, Value::Nil).into_lua_multi(lua),
+                Err(Stop::Malformed(reason)) => return (Value::Nil, reason).into_lua_multi(lua),
+                Err(Stop::Spent(reason)) => return Err(mlua::Error::runtime(reason)),
+            };
+            let mut values = (found.start + 1, found.end).into_lua_multi(lua)?;
+            for capture in found.captures {
+                values.push_back(match capture {
+                    Capture::Text { start, end } => {
+                        let text = subject.get(start..end).unwrap_or_default();
+                        Value::String(lua.create_string(text)?)
+                    }
+                    Capture::Place(place) => (place + 1).into_lua(lua)?,
+                });
+            }
+            Ok(values)
+        };
+    native.raw_set("find", lua.create_function(find)?)
 }
 
 fn install_json(lua: &Lua, native: &Table, marks: &Marks) -> mlua::Result<()> {

@@ -110,6 +110,27 @@ fn a_function_whose_few_instructions_take_long_is_ended() {
 }
 
 #[test]
+fn a_pattern_that_a_clients_text_makes_endless_ends_the_function() {
+    let hostile = "a".repeat(100_000);
+    for code in [
+        "return kong.request.get_header('x-hostile'):find('a-a-a-a-b')",
+        "return (kong.request.get_header('x-hostile'):match('.*.*.*='))",
+        "return (kong.request.get_header('x-hostile'):gsub('.*.*.*=', ''))",
+        "for part in kong.request.get_header('x-hostile'):gmatch('.*.*.*=') do return part end",
+        "return pcall(string.find, kong.request.get_header('x-hostile'), '.*.*.*=')",
+    ] {
+        let mut sample = Sample::new("GET", "/", &[("X-Hostile", &hostile)]);
+        let error = evaluate_with(&UntrustedLua::default(), code, &mut sample);
+        let error = error.expect_err(code).to_string();
+        assert!(
+            error.contains("the function ran for too"),
+            "{code}: {error}"
+        );
+    }
+    check("return ('a,b'):match(',(.*)')", json!("b"));
+}
+
+#[test]
 fn memory_is_bounded_and_the_machine_lives_on() {
     check_fails("local s = 'x' while true do s = s .. s end", "memory");
     check_fails("return ('x'):rep(1e9)", "memory");

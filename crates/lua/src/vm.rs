@@ -3,7 +3,6 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use mlua::{
     ChunkMode, Function, HookTriggers, Lua, LuaOptions, MultiValue, StdLib, Table, Value, VmState,
@@ -11,6 +10,7 @@ use mlua::{
 use plugin_api::{LuaMode, UntrustedLua};
 
 use crate::Error;
+use crate::budget::{Budget, STEP};
 use crate::cache::Compiled;
 use crate::json::Marks;
 use crate::native;
@@ -18,13 +18,8 @@ use crate::script::{Kind, Source};
 
 /// What a machine may hold, in bytes.
 const MEMORY: usize = 64 << 20;
-/// What a run may execute, in instructions: some tenths of a second.
-const INSTRUCTIONS: u32 = 20_000_000;
-/// How long it may keep the processor. Instructions alone are no bound: one of them can copy as much as memory holds.
-const TIME: Duration = Duration::from_secs(1);
-/// How often both are looked at, in instructions.
-const STEP: u32 = 1_000;
 
+const STRINGS: &str = include_str!("prelude/strings.lua");
 const SANDBOX: &str = include_str!("prelude/sandbox.lua");
 const KONG: &str = include_str!("prelude/kong.lua");
 const NGX: &str = include_str!("prelude/ngx.lua");
@@ -90,7 +85,8 @@ impl Vm {
         let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH | StdLib::OS | StdLib::BIT;
         let lua = Lua::new_with(libraries, LuaOptions::default())?;
         lua.set_memory_limit(MEMORY)?;
-        let (native, marks) = native::install(&lua)?;
+        let budget = Rc::new(Budget::default());
+        let (native, marks) = native::install(&lua, &budget)?;
         let part = |name: &str, code: &str| {
             let chunk = lua.load(code).set_name(format!("={name}"));
             chunk.set_mode(ChunkMode::Text).into_function()
@@ -109,6 +105,7 @@ impl Vm {
             part("kong", KONG)?,
             part("ngx", NGX)?,
         );
+        part("strings", STRINGS)?.call::<()>(&parts.0)?;
         let (run, prepare, new_environment, template_environment, unknown) =
             part("engine", ENGINE)?
                 .call::<(Function, Function, Function, Table, Vec<String>)>(parts)?;
@@ -117,7 +114,6 @@ impl Vm {
                 "the setting untrusted_lua_sandbox_environment names '{name}', which there is not"
             );
         }
-        let budget = Rc::new(Budget::default());
         let spent = budget.clone();
         let triggers = HookTriggers::new().every_nth_instruction(STEP);
         lua.set_global_hook(triggers, move |_, _| {
@@ -140,6 +136,8 @@ impl Vm {
     /// The function of a source.
     pub fn function(&self, source: &Arc<Source>) -> Result<Function, Error> {
         let function = self.compiled.get(source, || {
+            // What the last run has left is none of this one's business.
+            self.budget.renew();
             let chunk = self.lua.load(&*source.code);
             let chunk = chunk.set_name(&*source.name).set_mode(ChunkMode::Text);
             match source.kind {
@@ -183,37 +181,6 @@ impl Vm {
             Value::String(reason) => reason.to_string_lossy(),
             other => other.to_string()?,
         }))
-    }
-}
-
-/// What the run of the moment may still use.
-#[derive(Default)]
-struct Budget {
-    instructions: Cell<u32>,
-    /// When its time is up, on the clock of the thread's processor time. Most runs are over before anybody asks.
-    until: Cell<Option<Duration>>,
-}
-
-impl Budget {
-    /// A run begins.
-    fn renew(&self) {
-        self.instructions.set(INSTRUCTIONS);
-        self.until.set(None);
-    }
-
-    /// A run took a step; fails when it may take no other.
-    fn spend(&self) -> Result<(), &'static str> {
-        let left = self.instructions.get().checked_sub(STEP);
-        let left = left.ok_or("the function ran for too many instructions")?;
-        self.instructions.set(left);
-        let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-        let now = Duration::try_from(now).unwrap_or_default();
-        match self.until.get() {
-            None => self.until.set(Some(now + TIME)),
-            Some(until) if now > until => return Err("the function ran for too long"),
-            Some(_) => {}
-        }
-        Ok(())
     }
 }
 
