@@ -112,7 +112,7 @@ fn find_file(sources: &Sources) -> Option<PathBuf> {
 }
 
 fn read_file(path: &Path) -> Result<BTreeMap<String, String>, Error> {
-    let text = std::fs::read_to_string(path).map_err(|source| Error::ReadFile {
+    let text = stdx::files::read_small_text(path).map_err(|source| Error::ReadFile {
         path: path.to_owned(),
         source,
     })?;

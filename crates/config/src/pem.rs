@@ -37,7 +37,7 @@ impl PemSource {
     /// The PEM text.
     pub fn load(&self) -> std::io::Result<Secret> {
         match self {
-            Self::File(path) => std::fs::read_to_string(path).map(Secret::new),
+            Self::File(path) => stdx::files::read_small_text(path).map(Secret::new),
             Self::Inline(text) => Ok(text.clone()),
         }
     }

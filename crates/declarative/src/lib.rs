@@ -30,6 +30,17 @@ use store::Catalog;
 /// The hash of a node that has loaded no configuration.
 pub const EMPTY_HASH: &str = "00000000000000000000000000000000";
 
+/// What a file of declared entities may hold: a million services and routes several times over.
+const LARGEST_FILE: u64 = 2 << 30;
+
+/// The bytes of a file of declared entities.
+///
+/// # Errors
+/// When it cannot be read, or is larger than any configuration.
+pub fn read_file(path: &std::path::Path) -> std::io::Result<Vec<u8>> {
+    stdx::files::read_bounded(path, LARGEST_FILE)
+}
+
 /// What parsing needs to know about the gateway.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {

@@ -84,7 +84,8 @@ impl LiveConfig {
         };
         let (text, format, source) = match (file, text) {
             (Some(file), _) => {
-                let text = tokio::fs::read(file).await;
+                let path = file.clone();
+                let text = on_own_thread(move || declarative::read_file(&path)).await?;
                 let text = text.map_err(|source| Error::file("read", file, source))?;
                 let format = Format::of_file(file)
                     .map_err(|errors| invalid(&file.display().to_string(), &errors))?;

@@ -1,8 +1,9 @@
 //! Small things that every crate may use: time as an argument, secrets that do not print, seeded
-//! randomness, and the words for counters.
+//! randomness, files read with a bound, and the words for counters.
 
 mod clock;
 pub mod counting;
+pub mod files;
 mod moment;
 mod random;
 mod secret;

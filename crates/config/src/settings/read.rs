@@ -205,7 +205,7 @@ impl Reader<'_> {
 
     pub(super) fn template(&mut self, name: &str) -> Option<String> {
         let path = text(self.values, name)?;
-        match std::fs::read_to_string(path) {
+        match stdx::files::read_small_text(Path::new(path)) {
             Ok(template) => Some(template),
             Err(error) => {
                 self.refuse(name, format!("{name}: cannot read '{path}': {error}"));

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use stdx::Clock;
+use stdx::files::{SMALL_FILE, read_bounded};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
@@ -67,7 +68,7 @@ impl Resolver {
                 "dns_order: at least one record type is needed".to_owned(),
             ));
         }
-        let read = |path: &std::path::Path| match std::fs::read(path) {
+        let read = |path: &std::path::Path| match read_bounded(path, SMALL_FILE) {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, "cannot be read; going on without it");
