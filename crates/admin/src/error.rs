@@ -6,7 +6,7 @@ use schema::Violations;
 use serde_json::{Map, Value, json};
 use store::repository;
 
-use crate::{answer, arguments, propagation};
+use crate::{answer, arguments, outage, propagation};
 
 /// Why a request is refused.
 #[derive(Debug, thiserror::Error)]
@@ -245,7 +245,7 @@ fn plain(error: &store::Error) -> Response {
             "The record was changed at the same time",
         ),
         store::Error::Unavailable(reason) => {
-            tracing::error!(%reason, "the database cannot be reached");
+            outage::report(reason);
             propagation::later("The database is out of reach, try again later")
         }
         error => {

@@ -13,6 +13,7 @@ mod entity;
 mod error;
 pub mod node;
 pub mod openapi;
+mod outage;
 mod pages;
 mod paging;
 mod plugin_endpoints;

@@ -15,6 +15,15 @@ pub enum PemSource {
     Inline(Secret),
 }
 
+impl std::fmt::Display for PemSource {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(formatter),
+            Self::Inline(_) => formatter.write_str("the PEM text in the settings"),
+        }
+    }
+}
+
 impl PemSource {
     /// Decides what a setting's text is; none if it is neither an existing file nor PEM.
     pub(crate) fn parse(text: &str) -> Option<Self> {

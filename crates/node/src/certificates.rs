@@ -126,7 +126,7 @@ pub fn load(pair: &KeyPair) -> Result<(String, String), Error> {
         source
             .load()
             .map(|text| text.expose().to_owned())
-            .map_err(|error| Error::Certificate(format!("{source:?}: {error}")))
+            .map_err(|error| Error::Certificate(format!("{source}: {error}")))
     };
     Ok((read(&pair.certificate)?, read(&pair.key)?))
 }

@@ -65,7 +65,8 @@ fn parse(file: &Path, settings: &Settings, output: &Output) -> anyhow::Result<Co
         anyhow::anyhow!("Failed parsing:\nin '{}':\n{errors}", file.display())
     };
     let format = Format::of_file(file).map_err(failed)?;
-    let text = declarative::read_file(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let text =
+        declarative::read_file(file).with_context(|| format!("cannot read {}", file.display()))?;
     let declared = DeclaredEntities::of(settings);
     let document = Document::read(&text, format).map_err(failed)?;
     let config = document
