@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http1::{Framing, Method, RequestHead};
+use http1::{Framing, Method, RequestHead, ResponseHead};
 use parking_lot::Mutex;
 use schema::Record;
 use stdx::counting::{Subject, Taken, Window};
@@ -105,6 +105,11 @@ pub fn connection() -> ClientConnection<'static> {
         request_id: "0123456789abcdef0123456789abcdef",
         started: std::time::Instant::now(),
     }
+}
+
+/// The head of an answer without a body.
+pub fn answer_head(status: u16) -> ResponseHead {
+    ResponseHead::new(status, Framing::None)
 }
 
 /// Services over written records; nothing else can be reached, and time stands still.

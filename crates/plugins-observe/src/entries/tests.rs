@@ -97,7 +97,7 @@ impl Machine for Outside {
 }
 
 pub struct Bench {
-    services: Services,
+    pub services: Services,
     outside: Arc<Outside>,
 }
 
@@ -135,6 +135,11 @@ impl Bench {
 
     pub fn sent(&self) -> Vec<(String, String)> {
         std::mem::take(&mut *self.outside.sent.lock())
+    }
+
+    /// The requests to HTTP servers.
+    pub fn requests(&self) -> Vec<HttpRequest> {
+        std::mem::take(&mut *self.outside.requests.lock())
     }
 
     /// The entry that stands behind a prefix.

@@ -2,25 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use plugin_api::{
-    Configured, Exchange, Failure, Handler, HttpRequest, Needs, Network, Services, Summary,
-    TlsOptions,
-};
+use plugin_api::{Configured, Exchange, Failure, Handler, Needs, Services, Summary};
 use serde::Deserialize;
 
 use crate::entries::{Entries, NEEDS};
-use crate::queue::{Batch, Collector, Framing, Limits, Queue, Refusal, Sending, millis};
-
-/// The longest answer of a server that is read.
-const MOST_ANSWER: usize = 1 << 20;
-/// How much of an answer that is an error is told.
-const MOST_TOLD: usize = 256;
-/// The status of RFC 9110, section 15.5.14.
-const CONTENT_TOO_LARGE: u16 = 413;
+use crate::http_server::{self, HttpServer};
+use crate::queue::{Batch, Collector, Framing, Limits, Queue, Sending, millis};
 
 #[derive(Deserialize)]
 struct Config {
@@ -39,12 +29,7 @@ struct HttpLog {
 
 /// The server.
 struct Server {
-    network: Arc<dyn Network>,
-    method: String,
-    url: String,
-    headers: Vec<(String, Vec<u8>)>,
-    timeout: Duration,
-    keep_alive: Duration,
+    http: HttpServer,
     /// Whether entries are sent in a list.
     lists: bool,
 }
@@ -87,28 +72,22 @@ impl Handler for HttpLog {
 impl Server {
     fn of(config: Config, services: &Services, lists: bool) -> Self {
         let (url, user_info) = split_user_info(&config.http_endpoint);
-        let mut headers = vec![("Content-Type".to_owned(), config.content_type.into_bytes())];
+        let named = config.headers.unwrap_or_default();
+        let mut headers = http_server::headers(services, &config.content_type, named);
         if let Some(user_info) = user_info {
             let value = format!("Basic {}", STANDARD.encode(user_info));
             headers.push(("Authorization".to_owned(), value.into_bytes()));
         }
-        let mut named = config.headers.unwrap_or_default();
-        if !named
-            .keys()
-            .any(|name| name.eq_ignore_ascii_case("user-agent"))
-        {
-            let token = services.node.token.to_string();
-            named.insert("User-Agent".to_owned(), token);
-        }
-        let named = named.into_iter();
-        headers.extend(named.map(|(name, value)| (name, value.into_bytes())));
         Self {
-            network: services.network.clone(),
-            method: config.method,
-            url,
-            headers,
-            timeout: millis(config.timeout),
-            keep_alive: millis(config.keepalive),
+            http: HttpServer {
+                network: services.network.clone(),
+                method: config.method,
+                url,
+                headers,
+                timeout: millis(config.timeout),
+                keep_alive: millis(config.keepalive),
+                takes: |status| status < 300,
+            },
             lists,
         }
     }
@@ -123,35 +102,12 @@ impl Collector for Server {
     }
 
     fn send<'a>(&'a self, batch: &'a Batch) -> Sending<'a> {
-        Box::pin(async move {
-            // An entry that does not come in a list comes alone.
-            let body = match self.lists {
-                true => batch.text(),
-                false => batch.entries().next().unwrap_or_default(),
-            };
-            let request = HttpRequest {
-                method: self.method.clone(),
-                url: self.url.clone(),
-                headers: self.headers.clone(),
-                body,
-                timeout: self.timeout,
-                keep_alive: self.keep_alive,
-                // Compat: the certificate of the server is not checked.
-                tls: TlsOptions::default(),
-                max_response: MOST_ANSWER,
-            };
-            let answer = self.network.http(request).await;
-            let answer = answer.map_err(|error| format!("the server: {error}"))?;
-            if answer.status < 300 {
-                return Ok(());
-            }
-            let told = answer.body.get(..MOST_TOLD).unwrap_or(&answer.body);
-            let told = String::from_utf8_lossy(told);
-            Err(Refusal {
-                reason: format!("the server answered {}: {told:?}", answer.status),
-                is_too_large: answer.status == CONTENT_TOO_LARGE,
-            })
-        })
+        // An entry that does not come in a list comes alone.
+        let body = match self.lists {
+            true => batch.text(),
+            false => batch.entries().next().unwrap_or_default(),
+        };
+        Box::pin(self.http.send(body))
     }
 }
 

@@ -46,12 +46,15 @@ struct WithQueue {
     queue: Settings,
     queue_size: Option<usize>,
     flush_timeout: Option<f64>,
+    batch_span_count: Option<usize>,
+    batch_flush_delay: Option<f64>,
 }
 
 impl Limits {
     /// Those of the field `queue`.
     ///
-    /// Compat: `queue_size` and `flush_timeout` count instead, if they are not what they were by default.
+    /// Compat: `queue_size` and `flush_timeout`, or `batch_span_count` and `batch_flush_delay`, count instead, if they are
+    /// not what they were by default.
     ///
     /// # Errors
     /// When the configuration is not what its declaration says.
@@ -60,9 +63,15 @@ impl Limits {
             queue,
             queue_size,
             flush_timeout,
+            batch_span_count,
+            batch_flush_delay,
         } = record.read()?;
-        let batch = queue_size.filter(|size| *size != 1);
-        let delay = flush_timeout.filter(|seconds| (*seconds - 2.0).abs() > f64::EPSILON);
+        let other = |number: Option<f64>, default: f64| {
+            number.filter(|number| (*number - default).abs() > f64::EPSILON)
+        };
+        let spans = batch_span_count.filter(|spans| *spans != 200);
+        let batch = spans.or(queue_size.filter(|size| *size != 1));
+        let delay = other(batch_flush_delay, 3.0).or(other(flush_timeout, 2.0));
         let is_serial = queue.concurrency_limit == 1;
         Ok(Self {
             batch: match is_serial {

@@ -1,5 +1,10 @@
 //! zipkin: Sends traces to Zipkin.
 
+mod handler;
+mod report;
+mod request_tags;
+mod span;
+
 use std::collections::HashSet;
 
 use plugin_api::{BUNDLED_VERSION, Declaration, Phase, Phases, Plugin, fields};
@@ -24,7 +29,7 @@ pub const DECLARATION: Declaration = Declaration {
 };
 
 /// The row of the table.
-pub const PLUGIN: Plugin = Plugin::declared(&DECLARATION);
+pub const PLUGIN: Plugin = Plugin::new(&DECLARATION, handler::build);
 
 fn schema() -> Subschema {
     Subschema::new("zipkin")
@@ -211,3 +216,6 @@ fn check_distinct(tags: &Value) -> Result<(), String> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
