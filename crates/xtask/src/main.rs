@@ -36,7 +36,7 @@ usage: cargo xtask COMMAND
                   [--quick] [--only TEXT] [--rate N] [--outage SECONDS] [--binary FILE] [--list]
                   [--against FILE --yes-break-it]
   new-plugin      write the folder of a plugin that compiles, and register it
-                  NAME [--family auth|traffic|transform|observe|serverless]
+                  NAME [--family auth|traffic|transform|observe|serverless|ai]
   dist            build the program as it is shipped, compiled by what it does under load
   bench           compare CPU time and memory with nginx's
                   [--quick] [--only GROUP] [--dist | --binary FILE] [--output FILE]

@@ -7,7 +7,14 @@ use anyhow::{Context, bail};
 
 use crate::steps::{root, say};
 
-const FAMILIES: [&str; 5] = ["auth", "traffic", "transform", "observe", "serverless"];
+const FAMILIES: [&str; 6] = [
+    "auth",
+    "traffic",
+    "transform",
+    "observe",
+    "serverless",
+    "ai",
+];
 
 const DECLARATION: &str = include_str!("new_plugin/mod.rs.txt");
 const HANDLER: &str = include_str!("new_plugin/handler.rs.txt");
