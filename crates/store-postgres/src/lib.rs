@@ -311,6 +311,7 @@ impl Store for PostgresStore {
     async fn changes(&self, since: Version) -> Result<Changes, Error> {
         let read = log::Read {
             since,
+            most: self.shared.options.change_log,
             written: self.shared.written(since),
         };
         let (changes, place) = self.shared.ask(&read).await?;

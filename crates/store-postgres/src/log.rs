@@ -185,18 +185,21 @@ impl Place {
 /// Everything after a version.
 pub(crate) struct Read {
     pub(crate) since: Version,
+    /// The most events that are read at once; whoever is further behind reads less by reading everything.
+    pub(crate) most: u64,
     /// When the event of that version was written, if this program has seen it.
     pub(crate) written: Option<Micros>,
 }
 
-/// One snapshot: the bounds, the event at the place, and the events after it unless they are incomplete.
+/// One snapshot: the bounds, the event at the place, and the events after it unless they are incomplete or too many.
 const CHANGES: &str = "
     WITH bounds AS (SELECT min(version) AS oldest, max(version) AS newest FROM silverback_changes)
     SELECT oldest, newest,
         (SELECT written_at FROM silverback_changes WHERE version = $1),
         (SELECT written_at FROM silverback_changes WHERE version = newest),
         version, entity, entity_id, operation
-    FROM bounds LEFT JOIN silverback_changes ON version > $1 AND oldest <= $1 + 1
+    FROM bounds LEFT JOIN silverback_changes
+        ON version > $1 AND oldest <= $1 + 1 AND newest - $1 <= $2
     ORDER BY version";
 
 #[async_trait]
@@ -206,7 +209,8 @@ impl Query for Read {
     async fn run(&self, client: &ClientWrapper) -> Result<Self::Output, Failure> {
         let statement = client.prepare_cached(CHANGES).await?;
         let since = i64::try_from(self.since.0).unwrap_or(i64::MAX - 1);
-        let rows = client.query(&statement, &[&since]).await?;
+        let most = i64::try_from(self.most).unwrap_or(i64::MAX);
+        let rows = client.query(&statement, &[&since, &most]).await?;
         let Some(first) = rows.first() else {
             return Err(Error::Database("the change log does not answer".to_owned()).into());
         };
@@ -229,7 +233,8 @@ impl Query for Read {
             let events = Vec::new();
             return Ok((Changes::Events { until, events }, place));
         }
-        if oldest.is_none_or(|oldest| oldest > since.saturating_add(1)) {
+        let is_too_long = until.0 - self.since.0 > self.most;
+        if is_too_long || oldest.is_none_or(|oldest| oldest > since.saturating_add(1)) {
             return Ok(reload);
         }
         let mut events = Vec::with_capacity(rows.len());

@@ -54,7 +54,7 @@ impl Default for Options {
             semaphore_timeout: Duration::from_secs(60),
             keepalive: Duration::from_secs(60),
             poll: Duration::from_secs(1),
-            change_log: 100_000,
+            change_log: 50_000,
             clock: Arc::new(stdx::SystemClock),
             replica: None,
         }

@@ -215,3 +215,29 @@ async fn another_history_with_the_same_numbers_means_reload() {
     let answer = store.changes(seen).await.unwrap();
     assert!(matches!(answer, Changes::Reload { .. }), "{answer:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_changes_than_the_log_has_to_keep_mean_reload() {
+    let server = Server::start();
+    let name = server.bootstrapped(&Catalog::new(schemas())).await;
+    let store = open(&Options {
+        change_log: 10,
+        ..server.options(&name)
+    });
+    let before = store.version().await.unwrap();
+    let psql = server.client(&name).await;
+    for _ in 0..10 {
+        psql.execute(WRITE, &[&Uuid::new_v4()]).await.unwrap();
+    }
+    let answer = store.changes(before).await.unwrap();
+    let Changes::Events { until, events } = answer else {
+        panic!("ten changes are read");
+    };
+    assert_eq!((until, events.len()), (Version(before.0 + 10), 10));
+    psql.execute(WRITE, &[&Uuid::new_v4()]).await.unwrap();
+    let answer = store.changes(before).await.unwrap();
+    let Changes::Reload { from } = answer else {
+        panic!("eleven are too many");
+    };
+    assert_eq!(from, Version(before.0 + 11));
+}
