@@ -7,7 +7,7 @@ use config::{Address, Dns, Keepalive, Listener, RecordType, Settings, Tls, Value
 use net::dns::{DnsSettings, RecordKind};
 use net::listen::{KeepAlive, ListenAddress, ListenSpec};
 use net::tls::{CipherSuite, ClientIdentity, ServerTlsSettings, TrustStore};
-use plugin_api::{LuaMode, UntrustedLua};
+use plugin_api::{LuaMode, Spans, UntrustedLua};
 use proxy::media::Media;
 use proxy::settings::{
     DataPlaneSettings, ErrorTemplates, Limits, RealIpHeader, ResponseHeaders, UpstreamKeepalive,
@@ -290,6 +290,43 @@ pub fn untrusted_lua(settings: &Settings) -> UntrustedLua {
         requires: names("untrusted_lua_sandbox_requires"),
         environment: names("untrusted_lua_sandbox_environment"),
     }
+}
+
+/// Which spans are made of requests.
+pub fn spans(settings: &Settings) -> Spans {
+    let named: &[String] = match settings.get("tracing_instrumentations") {
+        Some(Value::List(named)) => named,
+        _ => &[],
+    };
+    let has = |name: &str| named.iter().any(|named| named == name || named == "all");
+    Spans {
+        // Compat: whatever is named, requests have spans, because the others are parts of these.
+        request: !named.is_empty() && !named.iter().any(|name| name == "off"),
+        balancer: has("balancer"),
+        plugin_rewrite: has("plugin_rewrite"),
+        plugin_access: has("plugin_access"),
+        plugin_header_filter: has("plugin_header_filter"),
+        sampling_rate: match settings.get("tracing_sampling_rate") {
+            Some(Value::Number(rate)) => *rate,
+            _ => 0.0,
+        },
+    }
+}
+
+/// What `tracing_instrumentations` names and nothing is recorded of.
+pub fn parts_without_spans(settings: &Settings) -> Vec<&str> {
+    const NONE: [&str; 5] = [
+        "db_query",
+        "dns_query",
+        "router",
+        "http_client",
+        "plugin_certificate",
+    ];
+    let Some(Value::List(named)) = settings.get("tracing_instrumentations") else {
+        return Vec::new();
+    };
+    let named = named.iter().map(String::as_str);
+    named.filter(|name| NONE.contains(name)).collect()
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use config::{Postgres, Settings, StoreChoice};
 use net::dns::Resolver;
 use net::tls::ServerTls;
 use observe::logging;
+use plugin_api::NodeFacts;
 use proxy::Shared;
 use proxy::access_log::{AccessLog as ProxyLog, Format};
 use snapshot::Snapshot;
@@ -112,15 +113,18 @@ impl Node {
         let runtime = tokio::runtime::Handle::current();
         let resolver = Resolver::new(convert::dns(&settings.dns), runtime, clock.clone())?;
         let trust = convert::trusted_roots(&settings.tls)?;
-        let plugins = Plugins::new(
+        for part in convert::parts_without_spans(&settings) {
+            tracing::warn!("tracing_instrumentations: there are no spans of {part}");
+        }
+        let facts = NodeFacts {
             id,
-            info::hostname(),
-            resolver.clone(),
-            trust,
-            clock.clone(),
-            settings.limits.cache_memory,
-            convert::untrusted_lua(&settings),
-        );
+            hostname: info::hostname().into(),
+            token: concat!("silverback/", env!("CARGO_PKG_VERSION")).into(),
+            cache_memory: settings.limits.cache_memory,
+            lua: convert::untrusted_lua(&settings),
+            spans: convert::spans(&settings),
+        };
+        let plugins = Plugins::new(facts, resolver.clone(), trust, clock.clone());
         let data_plane = data_plane(&settings, proxy_log.clone(), resolver, &plugins, &clock)?;
         let stats = data_plane.stats().clone();
         let process = Process::new(
@@ -442,6 +446,11 @@ fn refuse_fixed(before: &Settings, after: &Settings) -> Result<(), Error> {
     }
     if before.limits.cache_memory != after.limits.cache_memory {
         return Err(Error::NeedsRestart("mem_cache_size"));
+    }
+    if convert::spans(before) != convert::spans(after) {
+        return Err(Error::NeedsRestart(
+            "tracing_instrumentations and tracing_sampling_rate",
+        ));
     }
     if before.dns != after.dns {
         return Err(Error::NeedsRestart(

@@ -7,7 +7,7 @@ use net::dns::Resolver;
 use net::tls::TrustStore;
 use plugin_api::{
     BoxFuture, By, Configured, Epoch, Failure, Handler, Lookup, Metrics, NodeFacts, Records,
-    Services, Shared, Unavailable, UntrustedLua,
+    Services, Shared, Unavailable,
 };
 use records::{Epochs, Figures, RecordCache};
 use schema::Record;
@@ -36,13 +36,10 @@ pub struct Plugins {
 impl Plugins {
     /// For the plugins of one process.
     pub fn new(
-        id: Uuid,
-        hostname: String,
+        facts: NodeFacts,
         resolver: Resolver,
         trust: Option<TrustStore>,
         clock: Arc<dyn Clock>,
-        cache_memory: u64,
-        lua: UntrustedLua,
     ) -> Self {
         let runtime = Handle::current();
         let records = Arc::new(LateRecords::default());
@@ -54,13 +51,7 @@ impl Plugins {
         let writer = Arc::new(StoreWriter::new(records.clone()));
         Self {
             services: Services {
-                node: Arc::new(NodeFacts {
-                    id,
-                    hostname: hostname.into(),
-                    token: concat!("silverback/", env!("CARGO_PKG_VERSION")).into(),
-                    cache_memory,
-                    lua,
-                }),
+                node: Arc::new(facts),
                 clock,
                 records: records.clone(),
                 writer: writer.clone(),

@@ -13,7 +13,7 @@ use router::Captures;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{Consumer, Credential, HeaderEdit, HeaderValue};
+use crate::{Consumer, Credential, HeaderEdit, HeaderValue, Turn};
 
 /// One request on its way through the plugins of its chain.
 ///
@@ -82,6 +82,8 @@ pub struct Matched<'a> {
     pub service: Option<Entity<'a>>,
     /// The host of the service's record, by which services without a name are known.
     pub service_host: Option<&'a str>,
+    /// The first of the route's paths.
+    pub route_path: Option<&'a str>,
     /// What the route's regular expressions caught.
     pub captures: Option<&'a Captures>,
     /// The part of the path that the route takes away. For gRPC upstreams it stands in the target nevertheless.
@@ -121,6 +123,8 @@ pub struct Work {
     pub trailers: Option<Box<Headers>>,
     /// Edits of the log entry, in the order in which they are made.
     pub log_edits: Vec<LogEdit>,
+    /// The turns of plugins so far, if a handler of the chain needs them.
+    pub turns: Vec<Turn>,
     /// Whether a handler has found in `header_filter` that its `body_filter` changes how long the body is, as
     /// [`Needs::changes_length`](crate::Needs::changes_length) says of all answers.
     pub answer_length_changes: bool,

@@ -169,6 +169,8 @@ pub struct Needs {
     pub changes_length: bool,
     /// `log` looks at the head of the answer.
     pub answer_head: bool,
+    /// `log` looks at the turns of plugins, in [`Work::turns`](crate::Work::turns).
+    pub turns: bool,
 }
 
 impl Needs {
@@ -181,6 +183,7 @@ impl Needs {
             unannounced_body: false,
             changes_length: false,
             answer_head: false,
+            turns: false,
         }
     }
 
@@ -193,6 +196,7 @@ impl Needs {
             unannounced_body: self.unannounced_body || other.unannounced_body,
             changes_length: self.changes_length || other.changes_length,
             answer_head: self.answer_head || other.answer_head,
+            turns: self.turns || other.turns,
         }
     }
 }

@@ -25,6 +25,7 @@ mod metrics;
 mod reply;
 mod services;
 mod shared;
+mod spans;
 mod summary;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -64,6 +65,7 @@ pub use services::{
     NetworkError, NodeFacts, Random, Records, Services, TlsOptions, Unavailable,
 };
 pub use shared::Shared;
+pub use spans::{Spans, Turn};
 pub use summary::{Latencies, Source, Summary, Try, TryFailure};
 pub use untrusted_lua::{LuaMode, UntrustedLua};
 pub use writer::{WriteError, Writer};

@@ -12,7 +12,7 @@ use stdx::Clock;
 use uuid::Uuid;
 
 use crate::{
-    Cluster, Counters, Epoch, Machine, Metrics, RedisServers, Shared, UntrustedLua, Writer,
+    Cluster, Counters, Epoch, Machine, Metrics, RedisServers, Shared, Spans, UntrustedLua, Writer,
 };
 
 /// A future that any thread may run.
@@ -38,7 +38,7 @@ pub struct Services {
 }
 
 /// Facts about the node that do not change while it runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct NodeFacts {
     pub id: Uuid,
     pub hostname: Box<str>,
@@ -48,6 +48,8 @@ pub struct NodeFacts {
     pub cache_memory: u64,
     /// What Lua code in configuration may do.
     pub lua: UntrustedLua,
+    /// Which spans are made of requests.
+    pub spans: Spans,
 }
 
 /// Random bytes that nobody can guess.

@@ -7,14 +7,14 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use http1::{Framing, Known, ResponseHead};
 use plugin_api::{
     ClientConnection, Entity, Exchange as View, Failure, Flow, Latencies, Matched, Needs, Phase,
-    Reply, Step, Summary, Tls, Upstream, Work,
+    Reply, Step, Summary, Tls, Turn, Upstream, Work,
 };
 use router::Protocol;
 use snapshot::{Chain, ChainKey, Instance, Plugins, Service};
@@ -132,12 +132,15 @@ impl Exchange {
     pub async fn rewrite(&mut self) -> Result<Option<Box<Reply>>, Error> {
         let mut at = 0;
         while let Some(instance) = self.next(Phase::Rewrite, &mut at) {
+            let began = self.begin_turn();
             let mut none = Vec::new();
             let Some(mut view) = self.view(&mut none) else {
                 break;
             };
             view.work.enter(mark(&instance));
-            match instance.handler.rewrite(&mut view).outcome().await {
+            let outcome = instance.handler.rewrite(&mut view).outcome().await;
+            self.end_turn(&instance, Phase::Rewrite, began);
+            match outcome {
                 Ok(Flow::Next) => {}
                 Ok(Flow::Answer(reply)) => return Ok(Some(reply)),
                 Err(failure) => return Err(self.failed(&instance, Phase::Rewrite, &failure)),
@@ -179,6 +182,7 @@ impl Exchange {
             if answer.is_some() || !instance.needs.phases.contains(Phase::Access) {
                 continue;
             }
+            let began = self.begin_turn();
             let mut none = Vec::new();
             let mut view = self.view(&mut none)?;
             view.work.enter(mark(&instance));
@@ -187,6 +191,7 @@ impl Exchange {
                 Step::Now(outcome) => outcome,
                 Step::Later(future) => future.await,
             };
+            self.end_turn(&instance, Phase::Access, began);
             match outcome {
                 Ok(Flow::Next) => {}
                 Ok(Flow::Answer(reply)) => answer = Some(reply),
@@ -259,17 +264,41 @@ impl Exchange {
     ) -> Result<(), Error> {
         let mut at = 0;
         while let Some(instance) = self.next(phase, &mut at) {
+            // A body filter has as many turns as the body has pieces.
+            let began = match phase {
+                Phase::HeaderFilter => self.begin_turn(),
+                _ => None,
+            };
             let mut none = Vec::new();
             let Some(mut view) = self.view(&mut none) else {
                 break;
             };
             view.work.enter(mark(&instance));
             let done = panics::contained(|| turn(&instance, &mut view));
+            self.end_turn(&instance, phase, began);
             if let Err(failure) = done.unwrap_or_else(|| Err(Failure::new("a panic"))) {
                 return Err(self.failed(&instance, phase, &failure));
             }
         }
         Ok(())
+    }
+
+    /// The time, if a handler of the chain looks at the turns of plugins.
+    fn begin_turn(&self) -> Option<SystemTime> {
+        let needs = self.plugged.as_ref()?.chain.needs;
+        needs.turns.then(|| self.worker.clock.now())
+    }
+
+    /// Notes a turn that has a beginning.
+    fn end_turn(&mut self, instance: &Instance, phase: Phase, began: Option<SystemTime>) {
+        if let (Some(began), Some(plugged)) = (began, &mut self.plugged) {
+            plugged.work.turns.push(Turn {
+                plugin: instance.name.clone(),
+                phase,
+                began,
+                ended: self.worker.clock.now(),
+            });
+        }
     }
 
     /// The body that a plugin gave the request.
@@ -432,6 +461,7 @@ impl Exchange {
                         name: service.name.as_deref(),
                     }),
                     service_host: service.map(|service| &*service.host),
+                    route_path: chosen.route.spec.paths.first().map(|path| &**path),
                     captures: chosen.captures.as_deref(),
                     prefix: chosen.prefix.as_deref(),
                 };

@@ -135,31 +135,28 @@ pub(super) const LOGS: Group = Group {
                 "plugin_header_filter",
             ]),
             "off",
-            "Which parts of a request spans describe.",
-        )
-        .nothing("spans are not recorded"),
+            "Which parts of a request the spans of `opentelemetry` describe: `request`, `balancer` and those of plugins \
+             in `rewrite`, `access` and `header_filter`. There are none of the other parts.",
+        ),
         D::new(
             "opentelemetry_tracing",
             List,
             "off",
             "The older name of `tracing_instrumentations`.",
         )
-        .replaced_by("tracing_instrumentations")
-        .nothing("spans are not recorded"),
+        .replaced_by("tracing_instrumentations"),
         D::new(
             "tracing_sampling_rate",
             Number(0.0, 1.0),
             "0.01",
-            "The share of requests that are traced.",
-        )
-        .nothing("spans are not recorded"),
+            "The share of requests that `opentelemetry` traces, unless it has a rate of its own.",
+        ),
         D::new(
             "opentelemetry_tracing_sampling_rate",
             Number(0.0, 1.0),
             "0.01",
             "The older name of `tracing_sampling_rate`.",
         )
-        .replaced_by("tracing_sampling_rate")
-        .nothing("spans are not recorded"),
+        .replaced_by("tracing_sampling_rate"),
     ],
 };

@@ -45,3 +45,34 @@ fn names_are_resolved_and_unknown_ones_named() {
             .starts_with("admin_listen: cannot resolve no-such-host.invalid")
     );
 }
+
+#[test]
+fn what_spans_are_made_of_is_what_the_settings_name() {
+    let settings = |instrumentations: &str| {
+        let environment = [
+            ("KONG_TRACING_INSTRUMENTATIONS", instrumentations),
+            ("KONG_TRACING_SAMPLING_RATE", "0.5"),
+        ];
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        let sources = config::Sources {
+            file: Some(PathBuf::from("/dev/null")),
+            environment: environment.into_iter().map(owned).collect(),
+            ..config::Sources::default()
+        };
+        config::load(&sources).expect("valid").settings
+    };
+    let (off, all) = (spans(&settings("off")), spans(&settings("all")));
+    assert!(!off.request && !off.balancer && !off.plugins());
+    assert!(all.request && all.balancer && all.plugin_rewrite);
+    let some = settings("router, plugin_access");
+    assert_eq!(
+        spans(&some),
+        Spans {
+            request: true,
+            plugin_access: true,
+            sampling_rate: 0.5,
+            ..Spans::default()
+        }
+    );
+    assert_eq!(parts_without_spans(&some), ["router"]);
+}

@@ -1,5 +1,9 @@
 //! opentelemetry: Sends traces and logs by OpenTelemetry.
 
+mod handler;
+mod otlp;
+mod report;
+
 use plugin_api::{BUNDLED_VERSION, Declaration, Phase, Phases, Plugin, fields};
 use schema::{Check, Field, Subschema};
 use serde_json::Value;
@@ -17,7 +21,7 @@ pub const DECLARATION: Declaration = Declaration {
 };
 
 /// The row of the table.
-pub const PLUGIN: Plugin = Plugin::declared(&DECLARATION);
+pub const PLUGIN: Plugin = Plugin::new(&DECLARATION, handler::build);
 
 fn schema() -> Subschema {
     Subschema::new("opentelemetry")
@@ -157,3 +161,6 @@ fn check_attributes(attributes: &Value) -> Result<(), String> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -56,6 +56,17 @@ impl TraceId {
         u64::from_be_bytes([a, b, c, d, e, f, g, h])
     }
 
+    /// Where it is among all ids, from 0 to 1, for whoever chooses some of them. Compat: the first eight bytes count, the
+    /// least one first; of an id of eight bytes, these.
+    pub fn fraction(self) -> f64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.bytes();
+        let number = match u64::from_le_bytes([a, b, c, d, e, f, g, h]) {
+            0 => self.low().swap_bytes(),
+            number => number,
+        };
+        number as f64 / 2_f64.powi(64)
+    }
+
     pub fn bytes(self) -> [u8; 16] {
         self.0.to_be_bytes()
     }
@@ -88,6 +99,10 @@ impl SpanId {
 
     pub fn number(self) -> u64 {
         self.0
+    }
+
+    pub fn bytes(self) -> [u8; 8] {
+        self.0.to_be_bytes()
     }
 }
 

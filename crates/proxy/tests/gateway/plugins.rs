@@ -74,6 +74,7 @@ impl Handler for Scripted {
             body_arguments: self.does("look for arguments"),
             changes_length: true,
             answer_head: true,
+            turns: self.does("look at turns"),
             ..Needs::phases(match self.config["does"].as_str() {
                 Some("hold the answer" | "answer instead") => &held,
                 Some("only log") => &[Phase::Log],
@@ -180,6 +181,10 @@ impl Handler for Scripted {
             summary.status,
             summary.source.name()
         ));
+        for turn in &exchange.work.turns {
+            assert!(turn.began <= turn.ended);
+            self.note(format_args!("sees {} {}", turn.plugin, turn.phase.name()));
+        }
         assert!(!self.does("panic at the end"));
     }
 }
@@ -232,6 +237,32 @@ fn each_phase_gives_the_plugins_their_turns_by_priority() {
         "a log 200 upstream",
     ];
     assert_eq!(table.journal(), expected);
+}
+
+#[test]
+fn turns_are_noted_for_those_who_look_at_them() {
+    let upstream = Upstream::ok();
+    let plugins = vec![
+        plugin(10, "a", "look at turns", json!({})),
+        plugin(11, "bb", "", json!({})),
+    ];
+    let (gateway, table) = gateway(&upstream, plugins);
+    gateway.exchange(GET);
+    let journal = table.journal();
+    let seen = journal
+        .iter()
+        .filter_map(|line| line.strip_prefix("a sees "));
+    assert_eq!(
+        seen.collect::<Vec<_>>(),
+        [
+            "bb rewrite",
+            "a rewrite",
+            "bb access",
+            "a access",
+            "bb header_filter",
+            "a header_filter",
+        ]
+    );
 }
 
 #[test]

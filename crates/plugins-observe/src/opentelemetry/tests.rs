@@ -1,0 +1,353 @@
+//! The plugin with its server played by the test.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use plugin_api::testing::{FakeRecords, Sample, answer_head};
+use plugin_api::{
+    Handler, HttpRequest, Latencies, NodeFacts, Phase, ResponseHead, Source, Spans, Summary, Try,
+    TryFailure, Turn,
+};
+use prost::Message as _;
+use serde_json::{Value, json};
+
+use super::otlp::{self, AnyValue, KeyValue, Kind, Resource, Span, Status};
+use crate::entries::tests::Bench;
+
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const SPAN: &str = "00f067aa0ba902b7";
+const ALL: Spans = Spans {
+    request: true,
+    balancer: true,
+    plugin_rewrite: true,
+    plugin_access: true,
+    plugin_header_filter: true,
+    sampling_rate: 1.0,
+};
+
+fn config(changes: Value) -> Value {
+    let mut config = json!({
+        "traces_endpoint": "http://otel.test:4318/v1/traces",
+        "logs_endpoint": null,
+        "headers": null,
+        "resource_attributes": null,
+        "connect_timeout": 1000,
+        "send_timeout": 5000,
+        "read_timeout": 5000,
+        "http_response_header_for_traceid": null,
+        "header_type": "preserve",
+        "sampling_rate": null,
+        "batch_span_count": 200,
+        "batch_flush_delay": 3,
+        "queue": {
+            "max_batch_size": 200, "max_coalescing_delay": 1, "max_entries": 1000,
+            "max_bytes": null, "max_retry_time": 60, "initial_retry_delay": 0.01,
+            "max_retry_delay": 60, "concurrency_limit": 1,
+        },
+        "propagation": { "default_format": "w3c" },
+    });
+    for (name, value) in changes.as_object().unwrap() {
+        config[name] = value.clone();
+    }
+    config
+}
+
+fn at(millis: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(millis)
+}
+
+/// What a test reads of a request: the messages of the specification, with the spans decoded.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Request {
+    #[prost(message, repeated, tag = "1")]
+    resources: Vec<OfResource>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct OfResource {
+    #[prost(message, optional, tag = "1")]
+    resource: Option<Resource>,
+    #[prost(message, repeated, tag = "2")]
+    scopes: Vec<OfScope>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct OfScope {
+    #[prost(message, repeated, tag = "2")]
+    spans: Vec<Span>,
+}
+
+fn attribute(attributes: &[KeyValue], key: &str) -> Option<otlp::Value> {
+    let found = attributes.iter().find(|attribute| attribute.key == key)?;
+    found.value.clone()?.value
+}
+
+fn text(text: &str) -> Option<otlp::Value> {
+    Some(otlp::Value::Text(text.to_owned()))
+}
+
+struct Traced {
+    bench: Bench,
+    handler: Arc<dyn Handler>,
+    sample: Sample,
+    head: ResponseHead,
+}
+
+impl Traced {
+    fn new(spans: Spans, changes: Value, lines: &[(&str, &str)]) -> Self {
+        let mut bench = Bench::new(FakeRecords::default());
+        bench.services.node = Arc::new(NodeFacts {
+            spans,
+            ..(*bench.services.node).clone()
+        });
+        Self {
+            handler: bench.handler(super::PLUGIN.build.unwrap(), config(changes)),
+            bench,
+            sample: Sample::new("GET", "/a?b=c", lines),
+            head: answer_head(200),
+        }
+    }
+
+    async fn requests(&mut self, tries: &[Try]) -> Vec<HttpRequest> {
+        let mut exchange = self.sample.exchange();
+        self.handler.access(&mut exchange).outcome().await.unwrap();
+        self.answer(tries).await
+    }
+
+    /// The rest of the phases.
+    async fn answer(&mut self, tries: &[Try]) -> Vec<HttpRequest> {
+        let mut exchange = self.sample.exchange();
+        self.handler
+            .header_filter(&mut exchange, &mut self.head)
+            .unwrap();
+        let summary = Summary {
+            status: 418,
+            head: None,
+            source: Source::Service,
+            request_size: 52,
+            response_size: 150,
+            upstream_status: Some(418),
+            uri: "/a?b=c",
+            started_at: at(0),
+            latencies: Latencies {
+                request: Duration::from_millis(20),
+                ..Latencies::default()
+            },
+            tries,
+        };
+        self.handler.log(&mut exchange, &summary);
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        self.bench.requests()
+    }
+
+    fn upstream_header(&self, name: &str) -> String {
+        let value = self.sample.head.headers.get_str(name);
+        value.unwrap_or_default().to_owned()
+    }
+}
+
+/// The resource and the spans of the only request.
+fn decoded(requests: &[HttpRequest]) -> (Resource, Vec<Span>) {
+    let [request] = requests else {
+        panic!("{} requests", requests.len());
+    };
+    let request = Request::decode(request.body.clone()).unwrap();
+    let of = request.resources.into_iter().next().unwrap();
+    let scope = of.scopes.into_iter().next().unwrap();
+    (of.resource.unwrap(), scope.spans)
+}
+
+fn tries() -> [Try; 2] {
+    let one = Try {
+        address: "127.0.0.1:81".parse().unwrap(),
+        started_at: at(5),
+        balancing: Duration::from_millis(1),
+        failed: Some(TryFailure { code: 502 }),
+        keep_alive: false,
+    };
+    let other = Try {
+        started_at: at(7),
+        failed: None,
+        ..one.clone()
+    };
+    [one, other]
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_its_plugins_and_its_attempts_are_spans_of_one_trace() {
+    let traceparent = format!("00-{TRACE}-{SPAN}-01");
+    let mut traced = Traced::new(ALL, json!({}), &[("traceparent", &traceparent)]);
+    for phase in [Phase::Access, Phase::HeaderFilter] {
+        traced.sample.work.turns.push(Turn {
+            plugin: "key-auth".into(),
+            phase,
+            began: at(1),
+            ended: at(2),
+        });
+    }
+    let requests = traced.requests(&tries()).await;
+    let (_, spans) = decoded(&requests);
+    let names: Vec<_> = spans.iter().map(|span| &*span.name).collect();
+    assert_eq!(
+        names,
+        [
+            "kong",
+            "kong.access.plugin.key-auth",
+            "kong.header_filter.plugin.key-auth",
+            "kong.balancer",
+            "kong.balancer",
+        ]
+    );
+    let hex = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>()
+    };
+    assert!(spans.iter().all(|span| hex(&span.trace_id) == TRACE));
+    let root = &spans[0];
+    assert_eq!(hex(&root.parent_span_id), SPAN);
+    assert!(
+        spans[1..]
+            .iter()
+            .all(|span| span.parent_span_id == root.span_id)
+    );
+    assert_eq!(root.kind(), Kind::Server);
+    assert_eq!(
+        root.end_time_unix_nano - root.start_time_unix_nano,
+        20_000_000
+    );
+    let of_root = |key: &str| attribute(&root.attributes, key);
+    assert_eq!(of_root("http.url"), text("http://example.test/a?b=c"));
+    assert_eq!(of_root("http.route"), text("/path"));
+    assert_eq!(of_root("http.client_ip"), text("127.0.0.1"));
+    assert_eq!(of_root("http.status_code"), Some(otlp::Value::Integer(418)));
+
+    let [first, second] = &spans[3..] else {
+        panic!("two attempts");
+    };
+    assert_eq!(first.status, Some(Status::ERROR));
+    assert_eq!(first.end_time_unix_nano, 7_000_000);
+    assert_eq!((second.status.clone(), second.kind()), (None, Kind::Client));
+    let expected = format!("00-{TRACE}-{}-01", hex(&second.span_id));
+    assert_eq!(traced.upstream_header("traceparent"), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_settings_of_the_node_say_which_spans_there_are() {
+    let turn = || Turn {
+        plugin: "cors".into(),
+        phase: Phase::Access,
+        began: at(1),
+        ended: at(2),
+    };
+    let only_request = Spans {
+        balancer: false,
+        plugin_access: false,
+        ..ALL
+    };
+    let mut traced = Traced::new(only_request, json!({}), &[]);
+    traced.sample.work.turns.push(turn());
+    let requests = traced.requests(&tries()).await;
+    let (_, spans) = decoded(&requests);
+    assert_eq!(spans.len(), 1);
+    let off = Spans {
+        request: false,
+        ..ALL
+    };
+    let traceparent = format!("00-{TRACE}-{SPAN}-01");
+    let mut traced = Traced::new(off, json!({}), &[("traceparent", &traceparent)]);
+    assert!(!traced.handler.needs().phases.contains(Phase::Log));
+    assert!(traced.requests(&tries()).await.is_empty());
+    // The trace is passed on nevertheless, as one that is not recorded.
+    let passed_on = traced.upstream_header("traceparent");
+    assert!(passed_on.starts_with(&format!("00-{TRACE}-")) && passed_on.ends_with("-00"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn sampling_goes_by_the_trace_id_unless_the_client_does_not_record() {
+    // The first byte counts least of eight, so that these are at 1/256 and 255/256 of all ids.
+    let low = "00000000000000010000000000000001";
+    let high = "00000000000000ff0000000000000001";
+    for (rate, of_node, trace, flags, is_sent) in [
+        (json!(0.5), 0.0, low, "01", true),
+        (json!(0.5), 1.0, high, "01", false),
+        (json!(null), 0.5, low, "01", true),
+        (json!(null), 0.5, high, "01", false),
+        (json!(1), 0.0, high, "00", false),
+        (json!(0), 1.0, low, "01", false),
+    ] {
+        let spans = Spans {
+            sampling_rate: of_node,
+            ..ALL
+        };
+        let traceparent = format!("00-{trace}-{SPAN}-{flags}");
+        let changes = json!({ "sampling_rate": rate });
+        let mut traced = Traced::new(spans, changes, &[("traceparent", &traceparent)]);
+        let requests = traced.requests(&[]).await;
+        assert_eq!(
+            requests.len(),
+            usize::from(is_sent),
+            "{rate} {of_node} {trace} {flags}"
+        );
+        let end = if is_sent { "-01" } else { "-00" };
+        assert!(traced.upstream_header("traceparent").ends_with(end));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_resource_and_the_headers_are_as_configured() {
+    let changes = json!({
+        "headers": { "X-Token": "t" },
+        "resource_attributes": { "service.name": "edge", "zone": "a" },
+    });
+    let mut traced = Traced::new(ALL, changes, &[]);
+    let requests = traced.requests(&[]).await;
+    assert_eq!(requests[0].url, "http://otel.test:4318/v1/traces");
+    let header = |name: &str| {
+        let found = requests[0].headers.iter().find(|(found, _)| found == name);
+        found.map(|(_, value)| String::from_utf8(value.clone()).unwrap())
+    };
+    assert_eq!(header("X-Token").as_deref(), Some("t"));
+    assert_eq!(
+        header("Content-Type").as_deref(),
+        Some("application/x-protobuf")
+    );
+    let (resource, _) = decoded(&requests);
+    let of_resource = |key: &str| attribute(&resource.attributes, key);
+    assert_eq!(of_resource("service.name"), text("edge"));
+    assert_eq!(of_resource("zone"), text("a"));
+    assert_eq!(of_resource("service.version"), text("test"));
+    assert!(of_resource("service.instance.id").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_client_is_told_the_trace_id_also_when_another_plugin_answers() {
+    let changes = json!({ "http_response_header_for_traceid": "X-Trace" });
+    let mut traced = Traced::new(ALL, changes.clone(), &[]);
+    let requests = traced.answer(&[]).await;
+    assert_eq!(decoded(&requests).1.len(), 1);
+    assert_eq!(traced.head.headers.get_str("x-trace").unwrap().len(), 32);
+    let mut traced = Traced::new(Spans::default(), changes, &[]);
+    traced.answer(&[]).await;
+    assert_eq!(traced.head.headers.get_str("x-trace"), None);
+}
+
+#[test]
+fn values_have_the_numbers_of_the_specification() {
+    // common.proto: string_value = 1, int_value = 3, double_value = 4; KeyValue: key = 1, value = 2.
+    let encoded = |value| {
+        let value = AnyValue { value: Some(value) };
+        Bytes::from(value.encode_to_vec())
+    };
+    assert_eq!(
+        encoded(otlp::Value::Text("a".to_owned())),
+        &b"\x0a\x01a"[..]
+    );
+    assert_eq!(encoded(otlp::Value::Integer(5)), &b"\x18\x05"[..]);
+    assert_eq!(
+        encoded(otlp::Value::Double(0.0)),
+        &b"\x21\0\0\0\0\0\0\0\0"[..]
+    );
+}
