@@ -1,5 +1,6 @@
 -- The functions of `string` that match patterns, over a matcher that can be ended: LuaJIT's own cannot. They take the
--- place of its own in the library itself, because strings have them as methods.
+-- place of its own in the library itself, because strings have them as methods. LuaJIT keeps the patterns that it cannot
+-- go astray with, such as the `_` of `gsub("_", "-")`: it has them done before another matcher could be asked.
 
 local native = ...
 
@@ -7,6 +8,18 @@ local error, select, tonumber, tostring, type = error, select, tonumber, tostrin
 local concat = table.concat
 local sub = string.sub
 local native_find = native.find
+local original = { find = string.find, match = string.match, gmatch = string.gmatch, gsub = string.gsub }
+
+local MOST_SHORT = 32
+
+local replaces = { string = true, table = true, ["function"] = true }
+
+-- Whether a pattern takes a few steps at each place of a subject, whatever stands there: it is short, and nothing in it
+-- repeats. Arguments that are wrong are not for LuaJIT either, which would not know what its function is called here.
+local function is_simple(subject, pattern, number)
+  return type(subject) == "string" and type(pattern) == "string" and (number == nil or type(number) == "number")
+    and #pattern <= MOST_SHORT and not original.find(pattern, "[*+?-]") and not original.find(pattern, "%%[bf]")
+end
 
 local function bad(at, name, expected, value)
   local got = value == nil and "no value" or type(value)
@@ -61,18 +74,27 @@ local function found(from, ...)
 end
 
 function string.find(subject, pattern, init, plain)
+  if is_simple(subject, pattern, init) then
+    return original.find(subject, pattern, init, plain)
+  end
   subject, pattern = text_of(subject, 1, "find"), text_of(pattern, 2, "find")
   local from = place_of(init, subject, "find")
   return found(checked(native_find(subject, pattern, from, plain and "plain" or "either")))
 end
 
 function string.match(subject, pattern, init)
+  if is_simple(subject, pattern, init) then
+    return original.match(subject, pattern, init)
+  end
   subject, pattern = text_of(subject, 1, "match"), text_of(pattern, 2, "match")
   local from = place_of(init, subject, "match")
   return captures(subject, checked(native_find(subject, pattern, from, "anchored")))
 end
 
 function string.gmatch(subject, pattern)
+  if is_simple(subject, pattern) then
+    return original.gmatch(subject, pattern)
+  end
   subject, pattern = text_of(subject, 1, "gmatch"), text_of(pattern, 2, "gmatch")
   local at = 1
   local function advance(from, to, ...)
@@ -139,6 +161,9 @@ local function replaced(replacement, kind, subject, from, to, ...)
 end
 
 function string.gsub(subject, pattern, replacement, most)
+  if is_simple(subject, pattern, most) and replaces[type(replacement)] then
+    return original.gsub(subject, pattern, replacement, most)
+  end
   subject, pattern = text_of(subject, 1, "gsub"), text_of(pattern, 2, "gsub")
   local kind = type(replacement)
   if kind == "string" or kind == "number" then
