@@ -18,6 +18,7 @@ mod node;
 pub mod offline;
 mod plugin_counters;
 mod plugin_endpoints;
+mod plugin_log;
 mod plugin_table;
 mod plugin_writer;
 pub mod postgres;

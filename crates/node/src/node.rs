@@ -124,7 +124,7 @@ impl Node {
             lua: convert::untrusted_lua(&settings),
             spans: convert::spans(&settings),
         };
-        let plugins = Plugins::new(facts, resolver.clone(), trust, clock.clone());
+        let plugins = Plugins::new(facts, resolver.clone(), trust, clock.clone(), log.clone());
         let data_plane = data_plane(&settings, proxy_log.clone(), resolver, &plugins, &clock)?;
         let stats = data_plane.stats().clone();
         let process = Process::new(

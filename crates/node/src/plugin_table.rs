@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use cluster::{Cluster, Words};
 use net::dns::Resolver;
 use net::tls::TrustStore;
+use observe::logging;
 use plugin_api::{
     BoxFuture, By, Configured, Epoch, Failure, Handler, Lookup, Metrics, NodeFacts, Records,
     Services, Shared, Unavailable,
@@ -19,6 +20,7 @@ use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use crate::plugin_counters::StoreCounters;
+use crate::plugin_log::ProcessLog;
 use crate::plugin_writer::StoreWriter;
 use crate::words::PluginWords;
 
@@ -40,6 +42,7 @@ impl Plugins {
         resolver: Resolver,
         trust: Option<TrustStore>,
         clock: Arc<dyn Clock>,
+        log: logging::Handle,
     ) -> Self {
         let runtime = Handle::current();
         let records = Arc::new(LateRecords::default());
@@ -64,6 +67,7 @@ impl Plugins {
                 counters: counters.clone(),
                 redis: Arc::new(RedisServers::new(network)),
                 machine: Arc::new(machine),
+                log: Arc::new(ProcessLog(log)),
             },
             tasks,
             records,

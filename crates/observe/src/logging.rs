@@ -4,6 +4,8 @@
 //! Kong's error log goes on working.
 //! A file log can be reopened (SIGUSR1), which is how logrotate works.
 
+mod follow;
+
 use std::fmt::{self, Write as _};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -22,6 +24,8 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
 use crate::Error;
+use follow::Followers;
+pub use follow::{Follower, Line};
 
 /// Kong's log levels, least severe first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,6 +97,7 @@ struct Shared {
     level: AtomicU8,
     sink: Mutex<Sink>,
     clock: Arc<dyn Clock>,
+    followers: Followers,
 }
 
 impl Shared {
@@ -132,6 +137,11 @@ impl Handle {
         Ok(())
     }
 
+    /// Tells somebody of every line from now on.
+    pub fn follow(&self, follower: Box<dyn Follower>) {
+        self.0.followers.add(follower);
+    }
+
     /// Opens the file anew after something moved it away.
     pub fn reopen(&self) -> Result<(), Error> {
         let mut sink = self.0.sink.lock();
@@ -159,6 +169,7 @@ fn layer(
         level: AtomicU8::new(level as u8),
         sink: Mutex::new(open(to)?),
         clock,
+        followers: Followers::default(),
     });
     Ok((LogLayer(shared.clone()), Handle(shared)))
 }
@@ -212,9 +223,10 @@ impl<S: Subscriber> Layer<S> for LogLayer {
         let level = Level::of(event.metadata());
         let mut fields = Fields::default();
         event.record(&mut fields);
+        let now = self.0.clock.now();
         let line = format!(
             "{} [{}] {}#0: {}{}\n",
-            timestamp(self.0.clock.now()),
+            timestamp(now),
             level.name(),
             std::process::id(),
             fields.message,
@@ -226,6 +238,7 @@ impl<S: Subscriber> Layer<S> for LogLayer {
         };
         // A full disk must not stop the node; the next line may fit again.
         drop(written);
+        self.0.followers.tell(event, level, now);
     }
 }
 

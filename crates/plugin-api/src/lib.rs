@@ -22,6 +22,7 @@ mod header_edit;
 mod log_entry;
 mod machine;
 mod metrics;
+mod node_log;
 mod reply;
 mod services;
 mod shared;
@@ -58,6 +59,7 @@ pub use header_edit::{HeaderEdit, HeaderValue};
 pub use http1::{Headers, Known, Method, RequestHead, ResponseHead, Version};
 pub use log_entry::{LogEntry, LoggedRecord};
 pub use machine::Machine;
+pub use node_log::{LogLine, LogLines, NodeLog};
 pub use reply::{Body, Reply};
 pub use router::{Captures, normalize_path};
 pub use services::{

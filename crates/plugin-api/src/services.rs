@@ -12,7 +12,8 @@ use stdx::Clock;
 use uuid::Uuid;
 
 use crate::{
-    Cluster, Counters, Epoch, Machine, Metrics, RedisServers, Shared, Spans, UntrustedLua, Writer,
+    Cluster, Counters, Epoch, Machine, Metrics, NodeLog, RedisServers, Shared, Spans, UntrustedLua,
+    Writer,
 };
 
 /// A future that any thread may run.
@@ -35,6 +36,7 @@ pub struct Services {
     pub counters: Arc<dyn Counters>,
     pub redis: Arc<dyn RedisServers>,
     pub machine: Arc<dyn Machine>,
+    pub log: Arc<dyn NodeLog>,
 }
 
 /// Facts about the node that do not change while it runs.

@@ -18,9 +18,10 @@ pub use written::FakeRecords;
 
 use crate::{
     Background, BoxFuture, ClientConnection, Cluster, Configured, Connection, Counters,
-    Destination, Entity, Exchange, Failure, Handler, Hearer, HttpRequest, HttpResponse, Machine,
-    Matched, Metrics, Network, NetworkError, NodeFacts, Random, Redis, RedisError, RedisServers,
-    RedisSettings, RedisValue, Services, Shared, TlsOptions, Unavailable, Work,
+    Destination, Entity, Exchange, Failure, Handler, Hearer, HttpRequest, HttpResponse, LogLine,
+    LogLines, Machine, Matched, Metrics, Network, NetworkError, NodeFacts, NodeLog, Random, Redis,
+    RedisError, RedisServers, RedisSettings, RedisValue, Services, Shared, TlsOptions, Unavailable,
+    Work,
 };
 
 /// A request that a test makes, and what became of it.
@@ -138,6 +139,7 @@ pub fn services(records: FakeRecords) -> Services {
         counters: Arc::new(Nowhere),
         redis: Arc::new(Nowhere),
         machine: Arc::new(Nowhere),
+        log: Arc::new(FakeLog::default()),
     }
 }
 
@@ -173,6 +175,23 @@ impl Cluster for FakeCluster {
         let mut hearers = self.hearers.lock();
         hearers.retain(|(of, _)| *of != channel);
         hearers.push((channel, hearer));
+    }
+}
+
+/// A log in which only the test writes.
+#[derive(Default)]
+pub struct FakeLog(Arc<LogLines>);
+
+impl FakeLog {
+    /// The node logs something.
+    pub fn write(&self, line: LogLine) {
+        self.0.push(line);
+    }
+}
+
+impl NodeLog for FakeLog {
+    fn follow(&self) -> Arc<LogLines> {
+        self.0.clone()
     }
 }
 

@@ -70,3 +70,38 @@ fn every_level_name_parses_to_itself() {
     }
     assert!("verbose".parse::<Level>().is_err());
 }
+
+#[test]
+fn followers_see_the_parts_of_lines_until_they_have_seen_enough() {
+    #[derive(Default, Clone)]
+    struct Two(Arc<Mutex<Vec<Line>>>);
+    impl Follower for Two {
+        fn line(&self, line: &Line) -> bool {
+            let mut lines = self.0.lock();
+            lines.push(line.clone());
+            lines.len() < 2
+        }
+    }
+    let seen = Two::default();
+    logged(Level::Notice, |handle| {
+        handle.follow(Box::new(seen.clone()));
+        tracing::warn!(request_id = %"17", tries = 2, "upstream closed");
+        tracing::debug!("too fine to be written");
+        tracing::info!("second");
+        tracing::info!("one too many");
+    });
+    let lines = seen.0.lock();
+    let [first, second] = lines.as_slice() else {
+        panic!("{lines:?}");
+    };
+    assert_eq!(
+        (first.level, &*first.message),
+        (Level::Warn, "upstream closed")
+    );
+    let fields = [("request_id", "17"), ("tries", "2")];
+    assert_eq!(
+        first.fields,
+        fields.map(|(name, value)| (name, value.to_owned()))
+    );
+    assert_eq!(second.message, "second");
+}

@@ -10,6 +10,7 @@ use plugin_api::{
 use prost::Message as _;
 use serde::Deserialize;
 
+use super::logs::Logs;
 use super::otlp::{self, KeyValue, Resource};
 use super::report::Report;
 use crate::http_server::{self, HttpServer};
@@ -37,6 +38,8 @@ struct OpenTelemetry {
     propagation: Propagation,
     /// `None` if the record is about logs only.
     traces: Option<Arc<Queue>>,
+    /// `None` if it is about traces only.
+    logs: Option<Logs>,
     services: Services,
 }
 
@@ -55,7 +58,7 @@ pub struct Trace {
     /// The span of the attempt that is answered, if attempts have spans.
     pub balancer_id: Option<SpanId>,
     /// Whether it is recorded.
-    sampled: bool,
+    pub sampled: bool,
     /// The method that the client used.
     pub method: String,
 }
@@ -66,9 +69,6 @@ pub(super) fn build(
 ) -> Result<Arc<dyn Handler>, Failure> {
     let config: Config = record.read()?;
     let limits = Limits::read(record)?;
-    if config.logs_endpoint.is_some() {
-        tracing::warn!(plugin_id = %record.id, "opentelemetry: nothing is sent to logs_endpoint");
-    }
     let traces = config.traces_endpoint.as_ref().map(|url| {
         if !services.node.spans.request {
             tracing::info!(
@@ -76,12 +76,17 @@ pub(super) fn build(
                 "opentelemetry passes traces on and sends no spans: tracing_instrumentations is off"
             );
         }
-        config.queue(services, "traces", url, limits)
+        config.queue(services, "traces", url, limits.clone())
+    });
+    let logs = config.logs_endpoint.as_ref().map(|url| Logs {
+        lines: services.log.follow(),
+        queue: config.queue(services, "logs", url, limits),
     });
     Ok(Arc::new(OpenTelemetry {
         propagation: Propagation::read(record)?,
         config,
         traces,
+        logs,
         services: services.clone(),
     }))
 }
@@ -151,6 +156,9 @@ impl Handler for OpenTelemetry {
                 needs.turns = spans.plugins();
             }
         }
+        if self.logs.is_some() {
+            needs.phases = needs.phases.union(Phases::of(&[Phase::Log]));
+        }
         needs
     }
 
@@ -173,8 +181,13 @@ impl Handler for OpenTelemetry {
     }
 
     fn log(&self, exchange: &mut Exchange<'_>, summary: &Summary<'_>) {
-        self.trace(exchange);
+        if self.traces.is_some() {
+            self.trace(exchange);
+        }
         let trace = exchange.state::<Option<Trace>>().take();
+        if let Some(logs) = &self.logs {
+            logs.send(exchange.connection.request_id, trace.as_ref());
+        }
         let Some((trace, queue)) = trace.zip(self.traces.as_ref()) else {
             return;
         };

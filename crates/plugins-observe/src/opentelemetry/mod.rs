@@ -1,6 +1,7 @@
 //! opentelemetry: Sends traces and logs by OpenTelemetry.
 
 mod handler;
+mod logs;
 mod otlp;
 mod report;
 

@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use plugin_api::testing::{FakeRecords, Sample, answer_head};
+use plugin_api::testing::{FakeLog, FakeRecords, Sample, answer_head};
 use plugin_api::{
-    Handler, HttpRequest, Latencies, NodeFacts, Phase, ResponseHead, Source, Spans, Summary, Try,
-    TryFailure, Turn,
+    Handler, HttpRequest, Latencies, LogLine, NodeFacts, Phase, ResponseHead, Source, Spans,
+    Summary, Try, TryFailure, Turn,
 };
 use prost::Message as _;
 use serde_json::{Value, json};
 
-use super::otlp::{self, AnyValue, KeyValue, Kind, Resource, Span, Status};
+use super::otlp::{self, AnyValue, KeyValue, Kind, LogRecord, Resource, Span, Status};
 use crate::entries::tests::Bench;
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -107,6 +107,14 @@ impl Traced {
             sample: Sample::new("GET", "/a?b=c", lines),
             head: answer_head(200),
         }
+    }
+
+    /// All spans, and a log that the test writes.
+    fn logging(log: Arc<FakeLog>, changes: Value) -> Self {
+        let mut traced = Self::new(ALL, json!({}), &[]);
+        traced.bench.services.log = log;
+        traced.handler = (traced.bench).handler(super::PLUGIN.build.unwrap(), config(changes));
+        traced
     }
 
     async fn requests(&mut self, tries: &[Try]) -> Vec<HttpRequest> {
@@ -332,6 +340,87 @@ async fn the_client_is_told_the_trace_id_also_when_another_plugin_answers() {
     let mut traced = Traced::new(Spans::default(), changes, &[]);
     traced.answer(&[]).await;
     assert_eq!(traced.head.headers.get_str("x-trace"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_node_logs_is_sent_with_the_trace_of_the_exchange_that_it_is_about() {
+    #[derive(Clone, PartialEq, prost::Message)]
+    struct Logs {
+        #[prost(message, repeated, tag = "1")]
+        resources: Vec<LogsOfResource>,
+    }
+    #[derive(Clone, PartialEq, prost::Message)]
+    struct LogsOfResource {
+        #[prost(message, repeated, tag = "2")]
+        scopes: Vec<LogsOfScope>,
+    }
+    #[derive(Clone, PartialEq, prost::Message)]
+    struct LogsOfScope {
+        #[prost(message, repeated, tag = "2")]
+        records: Vec<LogRecord>,
+    }
+
+    let log = Arc::new(FakeLog::default());
+    let changes = json!({
+        "traces_endpoint": null, "logs_endpoint": "http://otel.test:4318/v1/logs",
+    });
+    let line = |source, message: &str, fields: &[(&'static str, &str)]| LogLine {
+        time: at(3),
+        level: "error",
+        source,
+        message: message.to_owned(),
+        fields: fields
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned()))
+            .collect(),
+    };
+    for with_traces in [false, true] {
+        let mut changes = changes.clone();
+        if with_traces {
+            changes["traces_endpoint"] = json!("http://otel.test:4318/v1/traces");
+        }
+        let mut traced = Traced::logging(log.clone(), changes);
+        let request_id = traced.sample.connection.request_id;
+        log.write(line(
+            "proxy::exchange",
+            "mine",
+            &[("request_id", request_id)],
+        ));
+        log.write(line(
+            "proxy::exchange",
+            "another",
+            &[("request_id", "0"), ("tries", "2")],
+        ));
+        log.write(line("plugins_observe::queue", "of the queue itself", &[]));
+        // Without traces, the plugin has no turn in `access`.
+        assert_eq!(
+            traced.handler.needs().phases.contains(Phase::Access),
+            with_traces
+        );
+        let requests = match with_traces {
+            true => traced.requests(&[]).await,
+            false => traced.answer(&[]).await,
+        };
+        let mut requests = requests
+            .iter()
+            .filter(|request| request.url.ends_with("/logs"));
+        let logs = Logs::decode(requests.next().unwrap().body.clone()).unwrap();
+        assert!(requests.next().is_none());
+        let records = &logs.resources[0].scopes[0].records;
+        let [mine, another] = records.as_slice() else {
+            panic!("{records:?}");
+        };
+        assert_eq!((mine.severity_number, &*mine.severity_text), (17, "ERR"));
+        assert_eq!(mine.body.clone().unwrap().value, text("mine"));
+        assert_eq!(attribute(&mine.attributes, "request.id"), text(request_id));
+        assert_eq!(mine.time_unix_nano, 3_000_000);
+        assert_eq!(
+            (mine.trace_id.len(), mine.flags),
+            if with_traces { (16, 1) } else { (0, 0) }
+        );
+        assert_eq!(attribute(&another.attributes, "tries"), text("2"));
+        assert!(another.trace_id.is_empty());
+    }
 }
 
 #[test]
