@@ -106,6 +106,10 @@ pub(crate) async fn pass(
         body.finish(exchange);
         return Ok(None);
     }
+    let mut left = match (&body, framing) {
+        (Body::Http1(_), Framing::Length(length)) => Some(length),
+        _ => None,
+    };
     let framing = match framing {
         Framing::Length(length) if !exchange.changes_length() => Framing::Length(length),
         _ => Framing::Chunked,
@@ -116,13 +120,19 @@ pub(crate) async fn pass(
         body.finish(exchange);
         return Ok(None);
     }
+    let mut rest = Bytes::new();
     while let Some(mut piece) = body.next(exchange, read_timeout).await? {
+        left = left.map(|left| left.saturating_sub(piece.len() as u64));
+        if left == Some(0) {
+            // Nothing comes behind it. What plugins keep of the answer is kept before the client has all of it.
+            rest = piece;
+            continue;
+        }
         exchange.filter_body(&mut piece, false)?;
         exchange.body_bytes += piece.len() as u64;
         sink.data(exchange, piece).await?;
     }
     let trailers = body.trailers(exchange, read_timeout).await?;
-    let mut rest = Bytes::new();
     let trailers = filter_last(exchange, &mut rest, trailers)?;
     end(exchange, &mut sink, framing, rest, trailers).await?;
     body.finish(exchange);

@@ -267,10 +267,10 @@ fn a_graceful_stop_delivers_what_waits() {
     assert_eq!(bodies.try_recv(), Err(TryRecvError::Empty));
     node.signal(Signal::SIGQUIT);
     assert!(node.wait().success());
-    let batch = bodies.try_recv().unwrap();
-    let entries = batch.as_array().unwrap();
-    assert_eq!(entries.len(), REQUESTS, "{batch}");
-    assert_eq!(bodies.try_recv(), Err(TryRecvError::Empty));
+    // An entry whose route was still looked up comes behind the others.
+    let batches: Vec<Value> = bodies.try_iter().collect();
+    let entries = batches.iter().filter_map(Value::as_array).flatten();
+    assert_eq!(entries.count(), REQUESTS, "{batches:?}");
 }
 
 #[test]
