@@ -313,8 +313,8 @@ pub fn spans(settings: &Settings) -> Spans {
     }
 }
 
-/// What `tracing_instrumentations` names and nothing is recorded of.
-pub fn parts_without_spans(settings: &Settings) -> Vec<&str> {
+/// What `tracing_instrumentations` asks for, by its name or by `all`, and nothing is recorded of.
+pub fn parts_without_spans(settings: &Settings) -> Vec<&'static str> {
     const NONE: [&str; 5] = [
         "db_query",
         "dns_query",
@@ -325,8 +325,8 @@ pub fn parts_without_spans(settings: &Settings) -> Vec<&str> {
     let Some(Value::List(named)) = settings.get("tracing_instrumentations") else {
         return Vec::new();
     };
-    let named = named.iter().map(String::as_str);
-    named.filter(|name| NONE.contains(name)).collect()
+    let asked_for = |part: &&str| named.iter().any(|name| name == part || name == "all");
+    NONE.into_iter().filter(asked_for).collect()
 }
 
 #[cfg(test)]

@@ -113,8 +113,10 @@ impl Node {
         let runtime = tokio::runtime::Handle::current();
         let resolver = Resolver::new(convert::dns(&settings.dns), runtime, clock.clone())?;
         let trust = convert::trusted_roots(&settings.tls)?;
-        for part in convert::parts_without_spans(&settings) {
-            tracing::warn!("tracing_instrumentations: there are no spans of {part}");
+        let unrecorded = convert::parts_without_spans(&settings);
+        if !unrecorded.is_empty() {
+            let parts = unrecorded.join(", ");
+            tracing::warn!("tracing_instrumentations: there are no spans of {parts}");
         }
         let facts = NodeFacts {
             id,

@@ -75,4 +75,10 @@ fn what_spans_are_made_of_is_what_the_settings_name() {
         }
     );
     assert_eq!(parts_without_spans(&some), ["router"]);
+    let unrecorded = "db_query, dns_query, router, http_client, plugin_certificate";
+    assert_eq!(parts_without_spans(&settings("all")).join(", "), unrecorded);
+    for nothing_missing in ["off", "request", "request, balancer, plugin_rewrite"] {
+        let settings = settings(nothing_missing);
+        assert!(parts_without_spans(&settings).is_empty());
+    }
 }
