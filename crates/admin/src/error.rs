@@ -229,11 +229,19 @@ fn from_store(error: store::Error, message: String) -> Result<Failure, store::Er
         store::Error::NotFound
         | store::Error::Conflict
         | store::Error::Unavailable(_)
+        | store::Error::Full(_)
+        | store::Error::Unprepared(_)
         | store::Error::OutOfRange { .. }
         | store::Error::Null { .. }
         | store::Error::TooLong(_)
         | store::Error::Database(_) => Err(error),
     }
+}
+
+/// The answer while the store cannot do what it is asked.
+fn unable(error: &store::Error, what: &str) -> Response {
+    outage::report(&error.to_string());
+    propagation::later(&format!("{what}, try again later"))
 }
 
 /// The answer to what has no object.
@@ -244,10 +252,9 @@ fn plain(error: &store::Error) -> Response {
             StatusCode::CONFLICT,
             "The record was changed at the same time",
         ),
-        store::Error::Unavailable(reason) => {
-            outage::report(reason);
-            propagation::later("The database is out of reach, try again later")
-        }
+        store::Error::Unavailable(_) => unable(error, "The database is out of reach or fails"),
+        store::Error::Full(_) => unable(error, "The database has no room left"),
+        store::Error::Unprepared(_) => unable(error, "The database lacks a table"),
         error => {
             tracing::error!("{error}");
             answer::message(
@@ -257,3 +264,6 @@ fn plain(error: &store::Error) -> Response {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! The log's line about a database that is away: once in a while, however many requests are refused meanwhile.
+//! The log's line about a database that cannot be used: once in a while, however many requests are refused meanwhile.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ static LINE: Line = Line::new();
 /// Says that a request was refused because of the database, unless that was said just now.
 pub fn report(reason: &str) {
     if let Some(unsaid) = LINE.due(SystemClock.monotonic()) {
-        tracing::error!(%reason, unsaid, "the database cannot be reached");
+        tracing::error!(unsaid, "requests of the Admin API are refused: {reason}");
     }
 }
 

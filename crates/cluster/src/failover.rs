@@ -77,7 +77,7 @@ impl FailoverStore {
         let error = match self.link.is_down() {
             true => self.out_of_reach(),
             false => match self.in_time(shared).await {
-                Err(error @ Error::Unavailable(_)) => {
+                Err(error) if error.is_outage() => {
                     self.link.prod();
                     error
                 }
@@ -108,7 +108,7 @@ impl FailoverStore {
             return Err(self.out_of_reach());
         }
         let answer = call.await;
-        if matches!(answer, Err(Error::Unavailable(_))) {
+        if answer.as_ref().is_err_and(Error::is_outage) {
             self.link.prod();
         }
         answer

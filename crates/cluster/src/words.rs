@@ -56,7 +56,7 @@ impl Words {
             return self.keep(word, Error::Unavailable(reason));
         }
         match peers.tell(&word).await {
-            Err(error @ Error::Unavailable(_)) => {
+            Err(error) if error.is_outage() => {
                 line.link.prod();
                 self.keep(word, error)
             }
@@ -127,7 +127,7 @@ impl Words {
                 false => peers.tell(&word).await,
             };
             match told {
-                Err(Error::Unavailable(_)) => {
+                Err(error) if error.is_outage() => {
                     tokio::time::sleep(PAUSE).await;
                     continue;
                 }

@@ -122,7 +122,7 @@ impl Cluster for Membership {
         };
         let (rows, stale_since) = match rows {
             Ok(rows) => (rows, None),
-            Err(store::Error::Unavailable(_)) => match self.cluster.roster() {
+            Err(error) if error.is_outage() => match self.cluster.roster() {
                 Some(roster) => (roster.rows, Some(roster.read_at)),
                 None => (Vec::new(), Some(self.started_at)),
             },

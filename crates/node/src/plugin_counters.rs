@@ -42,6 +42,7 @@ impl StoreCounters {
             match work.await {
                 Ok(answer) => Ok(Ok(answer)),
                 Err(Error::Unavailable(reason)) => Err(reason),
+                Err(error) if error.is_outage() => Err(error.to_string()),
                 Err(error) => Ok(Err(error.to_string())),
             }
         });

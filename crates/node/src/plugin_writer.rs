@@ -92,6 +92,7 @@ fn outcome<T>(written: Result<T, repository::Error>) -> Written<T> {
     let text = error.to_string();
     Ok(Err(match error {
         store::Error::Unavailable(reason) => return Err(reason),
+        store::Error::Full(_) | store::Error::Unprepared(_) => return Err(text),
         store::Error::ReadOnly(_) => WriteError::ReadOnly(text),
         store::Error::NotFound => WriteError::NotFound,
         store::Error::PrimaryKeyViolation { .. } | store::Error::UniqueViolation { .. } => {

@@ -47,6 +47,8 @@ impl From<tokio_postgres::Error> for Failure {
             "40001" | "40P01" | "0A000" | "26000" => Self::Stale(Error::Unavailable(text)),
             // A statement that took too long, a lock that was not to be had.
             "57014" | "55P03" => Self::Broken(Error::Unavailable(text)),
+            "53100" => Self::Final(Error::Full(text)),
+            "42P01" | "3F000" => Self::Final(Error::Unprepared(text)),
             // Connections, resources, operators, a database that is gone, a server that takes no writes (any more).
             code if ["08", "25", "28", "3D", "53", "57", "58"].contains(&&code[..2]) => {
                 Self::Stale(Error::Unavailable(text))

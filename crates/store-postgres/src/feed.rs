@@ -165,8 +165,9 @@ impl Follower {
         if self.ask(shared, &IsComplete(&shared.tables)).await? {
             return Ok(());
         }
-        tracing::warn!("the change log did not follow all tables; adding what is missing");
-        shared.prepare().await
+        shared.prepare().await?;
+        tracing::warn!("the change log did not follow all tables; what was missing is added");
+        Ok(())
     }
 
     async fn look_after(&self, shared: &Shared) -> Result<(), Error> {

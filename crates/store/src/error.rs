@@ -58,11 +58,26 @@ pub enum Error {
     Conflict,
     #[error("the database is out of reach: {0}")]
     Unavailable(String),
+    /// There is no room for what has to be written.
+    #[error("the database has no room left: {0}")]
+    Full(String),
+    /// The database answers, but a table is not there, as when somebody has reset it.
+    #[error("the database lacks a table: {0}")]
+    Unprepared(String),
     #[error("the database failed: {0}")]
     Database(String),
 }
 
 impl Error {
+    /// Whether the trouble is the store's own and may pass: it is out of reach, full or reset. Nothing is wrong with what
+    /// it was asked.
+    pub fn is_outage(&self) -> bool {
+        matches!(
+            self,
+            Self::Unavailable(_) | Self::Full(_) | Self::Unprepared(_)
+        )
+    }
+
     /// For a value that the column of a field cannot hold: a number is too large, anything else has the wrong type.
     pub fn does_not_fit(entity: &str, field: &str, value: &Value) -> Self {
         if value.is_number() {

@@ -160,6 +160,39 @@ async fn a_server_that_does_not_answer_is_out_of_reach_and_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_without_room_says_so_and_is_read_all_the_same() {
+    let server = bootstrapped().await;
+    let store = open(options(&[&server]));
+    eventually(async || insert(&*store, &consumer("there")).await).await;
+    let full = "CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$; \
+                CREATE TRIGGER no_room BEFORE INSERT ON consumers FOR EACH ROW EXECUTE FUNCTION no_room()";
+    server.query("postgres", full).unwrap();
+    let refused = insert(&*store, &consumer("new")).await;
+    assert!(matches!(refused, Err(Error::Full(_))), "{refused:?}");
+    assert!(find(&*store, "there").await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_reset_lacks_its_tables_until_they_are_made_again() {
+    let server = bootstrapped().await;
+    let store = open(options(&[&server]));
+    eventually(async || insert(&*store, &consumer("there")).await).await;
+    let migrations_options = options(&[&server]);
+    let migrations = Migrations::new(&migrations_options, catalog());
+    migrations.reset().await.unwrap();
+    let calls = [
+        find(&*store, "there").await.map(drop),
+        insert(&*store, &consumer("new")).await.map(drop),
+    ];
+    for call in calls {
+        assert!(matches!(call, Err(Error::Unprepared(_))), "{call:?}");
+    }
+    bootstrap(&server).await;
+    assert!(find(&*store, "there").await.unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_without_free_connections_is_out_of_reach() {
     let server = Postgres::create(Durability::Fast).unwrap();
     server.set("max_connections", "8").unwrap();
