@@ -59,7 +59,8 @@ pub enum Error {
     Net(#[from] net::Error),
     /// The file of the embedded store cannot be used.
     #[error(
-        "cannot open the store {path}: {reason}; put a copy of it back, or choose another prefix with -p or `prefix`"
+        "cannot open the store {path}: {reason}; put a copy of it back, or move it away and use `silverback restore`, \
+         or choose another prefix with -p or `prefix`"
     )]
     OpenStore { path: PathBuf, reason: String },
     /// The store.

@@ -207,6 +207,43 @@ async fn refuses_files_that_it_cannot_use() {
 }
 
 #[tokio::test]
+async fn a_file_with_a_page_that_is_damaged_is_refused() {
+    const PAGE: usize = 4096;
+    let (_folder, path) = folder();
+    let store = open(&path, &OLD).unwrap();
+    for number in 0..500 {
+        let thing = record(json!({"name": format!("thing {number}")}));
+        store
+            .commit(&[Mutation::Insert(&OLD[0], thing)])
+            .await
+            .unwrap();
+    }
+    drop(store);
+    let whole = std::fs::read(&path).unwrap();
+    // One page of the table, which nobody reads to start.
+    let shell = Connection::open(&path).unwrap();
+    let sql =
+        "SELECT pageno FROM dbstat WHERE name = 'things' AND pagetype = 'leaf' LIMIT 1 OFFSET 3";
+    let page = shell
+        .query_row(sql, [], |row| row.get::<_, u32>(0))
+        .unwrap() as usize;
+    drop(shell);
+    let mut damaged = whole.clone();
+    damaged[(page - 1) * PAGE..page * PAGE].fill(0xA5);
+    let mut cut = whole.clone();
+    cut.truncate(whole.len() - 3 * PAGE);
+    for bytes in [damaged, cut] {
+        std::fs::write(&path, bytes).unwrap();
+        match open(&path, &OLD) {
+            Err(Error::Database(text)) => assert!(text.contains("damaged"), "{text}"),
+            other => panic!("expected a refusal, got {:?}", other.map(drop)),
+        }
+    }
+    std::fs::write(&path, whole).unwrap();
+    assert_eq!(open(&path, &OLD).unwrap().version().await.unwrap().0, 501);
+}
+
+#[tokio::test]
 async fn a_row_that_another_process_writes_counts_like_any_other() {
     let (_folder, path) = folder();
     let store = open(&path, &OLD).unwrap();

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::replica::layout::{
     APPLICATION, Collection, Collections, LAYOUT, OWN_TABLES, Row, read_place, read_sums, seal_of,
 };
-use crate::{database_error, make_private, prepare};
+use crate::{Check, check_structure, database_error, make_private, prepare};
 
 /// What is appended to the name of a file that cannot be trusted.
 const ASIDE: &str = "damaged";
@@ -76,7 +76,7 @@ fn open_checked(path: &Path, collections: &Collections) -> Result<Opened, Error>
     }
     create(&connection, collections)?;
     let held = read_place(&connection)?;
-    check_structure(&connection)?;
+    check_structure(&connection, Check::PagesAndIndexes)?;
     let is_whole = match &held {
         Some((origin, place, seal)) => check(&connection, collections, origin, *place, *seal)?,
         None => false,
@@ -113,17 +113,6 @@ fn create(connection: &Connection, collections: &Collections) -> Result<(), Erro
     }
     sql.push_str("COMMIT;");
     connection.execute_batch(&sql).map_err(database_error)
-}
-
-/// Finds pages and indexes that do not fit together, which seals do not show.
-fn check_structure(connection: &Connection) -> Result<(), Error> {
-    let found: String = connection
-        .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
-        .map_err(database_error)?;
-    match found.as_str() {
-        "ok" => Ok(()),
-        _ => Err(Error::Database(found)),
-    }
 }
 
 /// Reads every row and compares it with its seal, and every collection with its sum; tells whether all declared
