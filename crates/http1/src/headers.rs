@@ -5,11 +5,8 @@
 //! An edit writes its whole line into a second buffer and lets the index point there, so that writing a head costs one
 //! copy a run whatever happened to it.
 
-mod prepared;
-
 use bytes::{Bytes, BytesMut};
 
-pub use self::prepared::PreparedLines;
 use crate::error::Error;
 use crate::known::{Known, Name};
 use crate::token::{is_token, is_value};
@@ -39,19 +36,6 @@ struct Line {
     name_len: u16,
     known: Known,
     place: Place,
-}
-
-impl Line {
-    /// The same line in a buffer in front of which so many bytes have been put.
-    fn moved(&self, by: u32) -> Line {
-        Line {
-            start: self.start + by,
-            end: self.end + by,
-            value_start: self.value_start + by,
-            value_end: self.value_end + by,
-            ..*self
-        }
-    }
 }
 
 /// The index and the edits of a head; it is reused from one head to the next.
@@ -486,34 +470,37 @@ impl Headers {
         }
     }
 
-    /// Adds lines that were checked and written before, each a name, a colon with a blank, a value and a line end.
+    /// Adds lines that were checked and written before, each a known name, a colon with a blank, a value and a line end;
+    /// `starts` has their names and where they begin.
     ///
-    /// Errors when there is no room for them, or when a line is none.
-    pub(crate) fn append_written(&mut self, lines: &[u8]) -> Result<(), Error> {
+    /// Errors when there is no room for them.
+    pub(crate) fn append_written(
+        &mut self,
+        lines: &[u8],
+        starts: &[(Known, u32)],
+    ) -> Result<(), Error> {
         let index = &mut *self.index;
         let before = index.edits.len();
         if before.saturating_add(lines.len()) > MAX_EDITS {
             return Err(Error::HeadTooLarge);
         }
+        if index.lines.len() + starts.len() > MAX_LINES {
+            return Err(Error::TooManyHeaders);
+        }
         index.edits.extend_from_slice(lines);
-        let mut start = 0;
-        for line_feed in memchr::memchr_iter(b'\n', lines) {
-            let line = lines.get(start..line_feed).unwrap_or_default();
-            let name_len = memchr::memchr(b':', line).ok_or(Error::InvalidName)?;
-            if index.lines.len() >= MAX_LINES {
-                return Err(Error::TooManyHeaders);
-            }
-            let line = Line {
-                start: start as u32,
-                end: line_feed as u32 + 1,
-                value_start: (start + name_len + 2) as u32,
-                value_end: (line_feed as u32).saturating_sub(1),
-                name_len: name_len as u16,
-                known: Known::of(line.get(..name_len).unwrap_or_default()),
+        let ends = starts.iter().skip(1).map(|(_, start)| *start);
+        for (&(known, start), end) in starts.iter().zip(ends.chain([lines.len() as u32])) {
+            let (start, end) = (before as u32 + start, before as u32 + end);
+            let name_len = known.name().len() as u16;
+            index.push(Line {
+                start,
+                end,
+                value_start: start + u32::from(name_len) + 2,
+                value_end: end - 2,
+                name_len,
+                known,
                 place: Place::Edited,
-            };
-            index.push(line.moved(before as u32));
-            start = line_feed + 1;
+            });
         }
         Ok(())
     }

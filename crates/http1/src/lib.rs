@@ -141,7 +141,7 @@ pub use buffer::{BODY_BUFFER, BufferPool, HEAD_BUFFER};
 pub use connection::Connection;
 pub use encode::{BodyEncoder, Frame};
 pub use error::Error;
-pub use headers::{Field, Headers, PreparedLines};
+pub use headers::{Field, Headers};
 pub use host::{host_name, host_port};
 pub use known::{Known, Name};
 pub use lines::Limits;

@@ -7,11 +7,13 @@ use crate::token::{is_value, write_decimal};
 
 /// Lines that go into a head beside its own, in place of those with the same names.
 ///
-/// Perf: nothing is indexed, and lines that many heads share are prepared once ([`OwnLines::add_all`]): a line costs a
+/// Perf: lines that many heads share are prepared once ([`OwnLines::add_all`]), and nothing is looked for: a line costs a
 /// third of what [`Headers::set`] does (benches/heads.rs). What others may still want to change belongs into [`Headers`].
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct OwnLines {
     bytes: Vec<u8>,
+    /// The name of each line, and where the line begins.
+    starts: Vec<(Known, u32)>,
     /// The names of which the head's own lines are left out.
     names: u64,
 }
@@ -21,6 +23,7 @@ impl OwnLines {
     pub const fn new() -> OwnLines {
         OwnLines {
             bytes: Vec::new(),
+            starts: Vec::new(),
             names: 0,
         }
     }
@@ -28,12 +31,14 @@ impl OwnLines {
     /// Forgets everything but the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
+        self.starts.clear();
         self.names = 0;
     }
 
     /// Gives back memory that is not needed: for lines that are kept.
     pub fn shrink_to_fit(&mut self) {
         self.bytes.shrink_to_fit();
+        self.starts.shrink_to_fit();
     }
 
     /// Adds a line, and has the head's own lines with this name left out.
@@ -83,6 +88,7 @@ impl OwnLines {
         if room < length.saturating_add(prefix.len() + 2) {
             self.make_room(length)?;
         }
+        self.starts.push((name, self.bytes.len() as u32));
         // Perf: a copy of fixed length needs no call (benches/heads.rs).
         let end = self.bytes.len() + len;
         self.bytes.extend_from_slice(prefix);
@@ -103,7 +109,11 @@ impl OwnLines {
 
     /// Adds lines that were prepared before.
     pub fn add_all(&mut self, prepared: &OwnLines) {
+        let before = self.bytes.len() as u32;
         self.bytes.extend_from_slice(&prepared.bytes);
+        let starts = prepared.starts.iter();
+        self.starts
+            .extend(starts.map(|(name, start)| (*name, before + start)));
         self.names |= prepared.names;
     }
 
@@ -121,9 +131,11 @@ impl OwnLines {
 
     /// Edits `headers` as writing them together with these lines would: for heads that are looked at later, and for those
     /// that do not go out over HTTP/1.
+    ///
+    /// Errors when there is no room for the lines; then those with their names are gone all the same.
     pub fn apply(&self, headers: &mut Headers) -> Result<(), Error> {
         headers.remove_known(self.names);
-        headers.append_written(&self.bytes)
+        headers.append_written(&self.bytes, &self.starts)
     }
 
     /// The lines, each with its end.

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use http1::PreparedLines;
+use http1::{Known, OwnLines};
 use plugin_api::{
-    By, Consumer, Credential, Exchange, Failure, Flow, Known, Lookup, Outcome, Records, Reply,
-    Services, Step, Unavailable,
+    By, Consumer, Credential, Exchange, Failure, Flow, Lookup, Outcome, Records, Reply, Services,
+    Step, Unavailable,
 };
 use schema::Record;
 use serde_json::Value;
@@ -189,7 +189,8 @@ pub(crate) struct Identity {
     credential: Option<Arc<Credential>>,
     /// How many seconds the credential had left when it was read, if it ends by itself.
     seconds_left: Option<i64>,
-    lines: PreparedLines,
+    /// What the upstream is told.
+    lines: OwnLines,
 }
 
 impl Identity {
@@ -208,18 +209,24 @@ impl Identity {
         let shown = credential.as_deref();
         let identifier = shown.and_then(|credential| credential.identifier.as_deref());
         let anonymous = shown.is_none().then_some("true");
-        let lines = [
+        let mut lines = OwnLines::new();
+        for (name, value) in [
             (Known::XConsumerId, id.as_deref()),
             (Known::XConsumerCustomId, custom_id),
             (Known::XConsumerUsername, username),
             (Known::XCredentialIdentifier, identifier),
             (Known::XAnonymousConsumer, anonymous),
-        ];
-        let lines = lines.map(|(name, value)| (name, value.map(str::as_bytes)));
+        ] {
+            match value {
+                Some(value) => lines.add(name, value.as_bytes())?,
+                None => lines.leave_out(name),
+            }
+        }
+        lines.shrink_to_fit();
         let record = shown.and_then(|credential| credential.record.as_deref());
         Ok(Self {
             seconds_left: record.and_then(|record| record.get("ttl")?.as_i64()),
-            lines: PreparedLines::new(lines)?,
+            lines,
             consumer,
             credential,
         })
@@ -237,7 +244,7 @@ impl Identity {
 
     /// Notes who the client is, and tells the upstream.
     pub fn enter(&self, exchange: &mut Exchange<'_>) -> Result<(), http1::Error> {
-        exchange.head.headers.replace_all(&self.lines)?;
+        self.lines.apply(&mut exchange.head.headers)?;
         exchange.work.consumer = self.consumer.clone();
         exchange.work.credential = self.credential.clone();
         Ok(())

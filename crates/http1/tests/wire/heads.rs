@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use http1::{
     BODY_BUFFER, BufferPool, Connection, Error, Framing, HEAD_BUFFER, Headers, Known, Method, Name,
-    OwnLines, PreparedLines, RequestHead,
+    OwnLines, RequestHead,
 };
 
 use crate::support::request;
@@ -313,48 +313,40 @@ fn own_lines_take_no_value_that_could_end_a_line() {
 }
 
 #[test]
-fn prepared_lines_take_the_place_of_all_that_have_their_names() {
-    let prepared = PreparedLines::new([
-        (Known::XConsumerId, Some(&b"1"[..])),
-        (Known::Cookie, Some(b"")),
-        (Known::XAnonymousConsumer, None),
-    ])
-    .unwrap();
+fn own_lines_that_are_applied_take_the_place_of_all_that_have_their_names() {
+    let mut own = OwnLines::new();
+    own.add(Known::XConsumerId, b"1").unwrap();
+    own.add(Known::Cookie, b"").unwrap();
+    own.leave_out(Known::XAnonymousConsumer);
+    let mut more = OwnLines::new();
+    more.add_number(Known::XRealIp, 42).unwrap();
+    more.add_all(&own);
     let mut head = head();
     head.headers.set(Known::XConsumerId, "mallory").unwrap();
     head.headers.append("x-anonymous-consumer", "true").unwrap();
     head.headers.append("X-anonymous-Consumer", "yes").unwrap();
     for _ in 0..2 {
-        head.headers.replace_all(&prepared).unwrap();
+        more.apply(&mut head.headers).unwrap();
         assert_eq!(
             written(&head),
             "GET / HTTP/1.1\r\nHost: h\r\nX-A: 1\r\nx-a: 2\r\nX-C: 3\r\n\
-             X-Consumer-ID: 1\r\nCookie: \r\n\r\n"
+             X-Real-IP: 42\r\nX-Consumer-ID: 1\r\nCookie: \r\n\r\n"
         );
     }
     assert_eq!(head.headers.get("x-consumer-id"), Some(&b"1"[..]));
+    assert_eq!(head.headers.get(Known::XRealIp), Some(&b"42"[..]));
     assert_eq!(head.headers.get(Known::Cookie), Some(&b""[..]));
     assert!(!head.headers.contains(Known::XAnonymousConsumer));
     head.headers.set(Known::XConsumerId, "2").unwrap();
     head.headers.remove(Known::Cookie);
-    assert!(written(&head).ends_with("X-C: 3\r\nX-Consumer-ID: 2\r\n\r\n"));
+    assert!(written(&head).ends_with("X-Real-IP: 42\r\nX-Consumer-ID: 2\r\n\r\n"));
 }
 
 #[test]
-fn prepared_lines_hold_no_value_that_could_end_a_line_and_no_name_without_a_number() {
-    let of = |name, value: &'static [u8]| PreparedLines::new([(name, Some(value))]).map(|_| ());
-    assert_eq!(
-        of(Known::XConsumerId, b"a\r\nX: y"),
-        Err(Error::InvalidValue)
-    );
-    assert_eq!(of(Known::XConsumerId, b"a\0"), Err(Error::InvalidValue));
-    assert_eq!(of(Known::Other, b"a"), Err(Error::InvalidName));
-}
-
-#[test]
-fn prepared_lines_are_refused_when_there_is_no_room() {
-    let prepared = PreparedLines::new([(Known::XConsumerId, Some(&b"1"[..]))]).unwrap();
+fn own_lines_are_refused_when_there_is_no_room() {
+    let mut own = OwnLines::new();
+    own.add(Known::XConsumerId, b"1").unwrap();
     let mut headers = Headers::new();
     while headers.append("a", "").is_ok() {}
-    assert_eq!(headers.replace_all(&prepared), Err(Error::TooManyHeaders));
+    assert_eq!(own.apply(&mut headers), Err(Error::TooManyHeaders));
 }
