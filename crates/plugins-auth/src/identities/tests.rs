@@ -165,12 +165,12 @@ async fn handlers_of_the_same_entity_share_what_they_know() {
 async fn who_comes_often_is_looked_up_now_and_then_so_that_the_records_stay_in_use() {
     let records = Watched::new(records("k1", "alice"), false);
     let identities = identities(&records);
-    for _ in 0..1000 {
+    for _ in 0..20_000 {
         assert!(username(&identities, "k1").await.is_some());
     }
     let (lookups, spared) = (records.take_lookups(), *records.spared.lock());
     assert!((20..100).contains(&lookups), "{lookups} lookups");
-    assert!((900..1000).contains(&spared), "{spared} spared lookups");
+    assert!((18_000..20_000).contains(&spared), "{spared} spared lookups");
 }
 
 #[tokio::test]
