@@ -13,7 +13,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use self::json::{Object, write_escaped, write_list, write_number, write_text};
+use self::json::{Json, begin_header, write_escaped, write_list, write_text};
 use crate::{Exchange, LogEdit, LogMode, Summary, Try, arguments};
 
 /// The most header lines and the most arguments that an entry tells. Compat: as Kong's PDK without a wish of its own.
@@ -42,115 +42,115 @@ impl<'a, 'b> LogEntry<'a, 'b> {
     /// When a record cannot be written as JSON; nothing that a client sends leads to that.
     pub fn write(&self, to: &mut Vec<u8>) -> serde_json::Result<()> {
         let Self { exchange, summary } = self;
-        let mut entry = Object::begin(to);
-        self.write_request(entry.object("request"));
-        entry.text("upstream_uri", &exchange.target[..]);
-        write_upstream_status(entry.name("upstream_status"), summary);
-        self.write_response(entry.object("response"));
-        self.write_latencies(entry.object("latencies"));
+        self.write_request(to);
+        let mut json = Json(to);
+        json.raw(r#","upstream_uri":""#).text(exchange.target);
+        json.raw(r#"","upstream_status":""#);
+        write_upstream_status(&mut json, summary);
+        json.raw(r#"","response":{"status":"#);
+        json.number(summary.status.into()).raw(r#","headers":"#);
+        let headers = summary.head.map(|head| &head.headers);
+        write_headers(json.0, headers, Credentials::Shown);
+        json.raw(r#","size":"#).number(summary.response_size);
+        self.write_latencies(&mut json);
         if exchange.matched.route.is_some() {
-            write_list(entry.name("tries"), summary.tries, write_try);
+            write_list(json.raw(r#","tries":"#).0, summary.tries, write_try);
         }
         let consumer = exchange.work.consumer.as_ref();
         if let Some(credential) = &exchange.work.credential {
-            let mut authenticated = entry.object("authenticated_entity");
-            authenticated.text("id", &*credential.id);
+            json.raw(r#","authenticated_entity":{"id":""#);
+            json.text(credential.id.as_bytes()).raw("\"");
             if let Some(consumer) = consumer {
-                authenticated.value("consumer_id", &Id(consumer.id))?;
+                json.raw(r#","consumer_id":"#);
+                serde_json::to_writer(&mut *json.0, &Id(consumer.id))?;
             }
-            authenticated.end();
+            json.raw("}");
         }
         if let Some(consumer) = consumer {
             let record = &consumer.record;
             let workspace = None;
-            entry.value("consumer", &LoggedRecord { record, workspace })?;
+            json.raw(r#","consumer":"#);
+            serde_json::to_writer(&mut *json.0, &LoggedRecord { record, workspace })?;
         }
+        json.raw(r#","client_ip":""#);
         match exchange.client_ip() {
-            Some(address) => write_address(entry.name("client_ip"), address),
-            None => entry.text("client_ip", "unix:"),
+            Some(address) => write_address(&mut json, address),
+            None => _ = json.raw("unix:"),
         }
-        entry.number("started_at", millis(since_epoch(summary.started_at)));
-        entry.text("source", summary.source.name());
-        entry.end();
+        json.raw(r#"","started_at":"#);
+        json.number(millis(since_epoch(summary.started_at)));
+        json.raw(r#","source":""#).plain(summary.source.name());
+        json.raw(r#""}"#);
         Ok(())
     }
 
-    fn write_request(&self, mut request: Object<'_>) {
+    /// Begins the entry with its first member.
+    fn write_request(&self, to: &mut Vec<u8>) {
         let (exchange, uri) = (self.exchange, self.summary.uri);
         let connection = &exchange.connection;
-        request.text("id", connection.request_id);
-        request.text("method", exchange.head.method().as_str());
-        request.text("uri", uri);
-        let scheme: &[u8] = match connection.tls {
-            Some(_) => b"\"https://",
-            None => b"\"http://",
-        };
-        let url = request.name("url");
-        url.extend_from_slice(scheme);
-        write_escaped(url, connection.host.as_bytes());
-        url.push(b':');
-        write_number(url, connection.port.into());
-        write_escaped(url, uri.as_bytes());
-        url.push(b'"');
+        let mut json = Json(to);
+        json.raw(r#"{"request":{"id":""#);
+        json.plain(connection.request_id).raw(r#"","method":""#);
+        json.text(exchange.head.method().as_str().as_bytes());
+        json.raw(r#"","uri":""#).text(uri.as_bytes());
+        json.raw(match connection.tls {
+            Some(_) => r#"","url":"https://"#,
+            None => r#"","url":"http://"#,
+        });
+        json.text(connection.host.as_bytes()).raw(":");
+        json.number(connection.port.into()).text(uri.as_bytes());
+        json.raw(r#"","querystring":"#);
         let query = match exchange.matched.route {
             Some(_) => exchange.query(),
             None => query_of(uri),
         };
-        write_query(request.object("querystring"), query);
+        write_query(json.0, query);
+        json.raw(r#","headers":"#);
         let headers = Some(&exchange.head.headers);
-        write_headers(request.object("headers"), headers, Credentials::Hidden);
-        request.number("size", self.summary.request_size);
+        write_headers(json.0, headers, Credentials::Hidden);
+        json.raw(r#","size":"#).number(self.summary.request_size);
         if let Some(tls) = &connection.tls {
-            let mut written = request.object("tls");
-            written.text("version", tls.version);
-            written.text("cipher", tls.cipher);
-            let verified = match tls.client_certificates {
-                [] => "NONE",
-                _ => "FAILED:certificates of clients are not verified here",
-            };
-            written.text("client_verify", verified);
-            written.end();
+            json.raw(r#","tls":{"version":""#).plain(tls.version);
+            json.raw(r#"","cipher":""#).plain(tls.cipher);
+            json.raw(match tls.client_certificates {
+                [] => r#"","client_verify":"NONE"}"#,
+                _ => r#"","client_verify":"FAILED:certificates of clients are not verified here"}"#,
+            });
         }
-        request.end();
+        json.raw("}");
     }
 
-    fn write_response(&self, mut response: Object<'_>) {
-        response.number("status", self.summary.status.into());
-        let headers = self.summary.head.map(|head| &head.headers);
-        write_headers(response.object("headers"), headers, Credentials::Shown);
-        response.number("size", self.summary.response_size);
-        response.end();
-    }
-
-    /// Milliseconds; -1 for an upstream that was not asked.
-    fn write_latencies(&self, mut written: Object<'_>) {
+    /// Ends the answer, and tells where the time went, in milliseconds; -1 for an upstream that was not asked.
+    fn write_latencies(&self, json: &mut Json<'_>) {
         let latencies = &self.summary.latencies;
-        written.number("kong", millis(latencies.gateway));
+        json.raw(r#"},"latencies":{"kong":"#);
+        json.number(millis(latencies.gateway)).raw(r#","proxy":"#);
         match latencies.upstream {
-            Some(time) => written.number("proxy", millis(time)),
-            None => written.name("proxy").extend_from_slice(b"-1"),
-        }
-        written.number("request", millis(latencies.request));
-        written.number("receive", millis(latencies.receive));
-        written.end();
+            Some(time) => json.number(millis(time)),
+            None => json.raw("-1"),
+        };
+        json.raw(r#","request":"#).number(millis(latencies.request));
+        json.raw(r#","receive":"#).number(millis(latencies.receive));
+        json.raw("}");
     }
 }
 
 fn write_try(to: &mut Vec<u8>, one: &Try) {
     let started = since_epoch(one.started_at);
-    let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-    let mut attempt = Object::begin(to);
-    write_address(attempt.name("ip"), one.address.ip());
-    attempt.number("port", one.address.port().into());
-    attempt.number("balancer_start", millis(started));
-    attempt.number("balancer_start_ns", nanos(started));
-    attempt.number("balancer_latency", millis(one.balancing));
-    attempt.number("balancer_latency_ns", nanos(one.balancing));
+    let mut json = Json(to);
+    write_address(json.raw(r#"{"ip":""#), one.address.ip());
+    json.raw(r#"","port":"#).number(one.address.port().into());
+    json.raw(r#","balancer_start":"#).number(millis(started));
+    json.raw(r#","balancer_start_ns":"#).number(nanos(started));
+    json.raw(r#","balancer_latency":"#);
+    json.number(millis(one.balancing));
+    json.raw(r#","balancer_latency_ns":"#);
+    json.number(nanos(one.balancing));
     if let Some(failure) = one.failed {
-        attempt.text("state", "failed");
-        attempt.number("code", failure.code.into());
+        json.raw(r#","state":"failed","code":"#);
+        json.number(failure.code.into());
     }
-    attempt.end();
+    json.raw("}");
 }
 
 impl LogEdit {
@@ -210,15 +210,13 @@ impl Serialize for LoggedRecord<'_> {
 }
 
 /// Compat: one status for each attempt, as nginx writes `$upstream_status`.
-fn write_upstream_status(to: &mut Vec<u8>, summary: &Summary<'_>) {
+fn write_upstream_status(json: &mut Json<'_>, summary: &Summary<'_>) {
     let failed = summary.tries.iter().filter_map(|one| one.failed);
     let statuses = failed.map(|failure| failure.code);
-    to.push(b'"');
     for (at, status) in statuses.chain(summary.upstream_status).enumerate() {
-        to.extend_from_slice(if at == 0 { b"" } else { b", " });
-        write_number(to, status.into());
+        json.raw(if at == 0 { "" } else { ", " });
+        json.number(status.into());
     }
-    to.push(b'"');
 }
 
 fn query_of(uri: &str) -> &[u8] {
@@ -227,25 +225,30 @@ fn query_of(uri: &str) -> &[u8] {
 }
 
 fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+    let whole = time.as_secs().saturating_mul(1000);
+    whole.saturating_add(time.subsec_millis().into())
+}
+
+fn nanos(time: Duration) -> u64 {
+    let whole = time.as_secs().saturating_mul(1_000_000_000);
+    whole.saturating_add(time.subsec_nanos().into())
 }
 
 fn since_epoch(time: SystemTime) -> Duration {
     time.duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-fn write_address(to: &mut Vec<u8>, address: IpAddr) {
-    to.push(b'"');
+fn write_address(json: &mut Json<'_>, address: IpAddr) {
     match address {
         IpAddr::V4(address) => {
-            for (at, octet) in address.octets().into_iter().enumerate() {
-                to.extend_from_slice(if at == 0 { b"" } else { b"." });
-                write_number(to, octet.into());
+            let [first, rest @ ..] = address.octets();
+            json.number(first.into());
+            for octet in rest {
+                json.raw(".").number(octet.into());
             }
         }
-        IpAddr::V6(address) => to.extend_from_slice(address.to_string().as_bytes()),
+        IpAddr::V6(address) => _ = json.plain(&address.to_string()),
     }
-    to.push(b'"');
 }
 
 /// An id as text.
@@ -265,10 +268,11 @@ enum Credentials {
 }
 
 /// Header lines by name in lower case; several lines of a name are a list.
-fn write_headers(mut object: Object<'_>, headers: Option<&Headers>, credentials: Credentials) {
+fn write_headers(to: &mut Vec<u8>, headers: Option<&Headers>, credentials: Credentials) {
     let Some(headers) = headers else {
-        return object.end();
+        return to.extend_from_slice(b"{}");
     };
+    to.push(b'{');
     let lines = || headers.iter().take(MOST);
     for (at, line) in lines().enumerate() {
         let is_repeated = headers.is_repeated(line.known);
@@ -276,18 +280,24 @@ fn write_headers(mut object: Object<'_>, headers: Option<&Headers>, credentials:
         if is_repeated && lines().take(at).any(|other| same(&other)) {
             continue;
         }
-        let to = object.header_name(&line);
+        begin_header(to, &line);
         if credentials == Credentials::Hidden && is_credential(&line) {
-            write_text(to, b"REDACTED");
+            to.extend_from_slice(b"REDACTED\",");
         } else if is_repeated && lines().skip(at + 1).any(|other| same(&other)) {
+            // Values of a list have quotes of their own.
+            to.pop();
             write_list(to, lines().filter(same), |to, line| {
                 write_text(to, line.value)
             });
+            to.push(b',');
         } else {
-            write_text(to, line.value);
+            write_escaped(to, line.value);
+            to.extend_from_slice(b"\",");
         }
     }
-    object.end();
+    // The last comma, if there is one.
+    to.pop_if(|last| *last == b',');
+    to.push(b'}');
 }
 
 fn is_same_name(one: &Field<'_>, other: &Field<'_>) -> bool {
@@ -304,7 +314,7 @@ fn is_credential(line: &Field<'_>) -> bool {
 }
 
 /// The arguments of a query, decoded; several of a name are a list, and one without a value is `true`.
-fn write_query(mut object: Object<'_>, query: &[u8]) {
+fn write_query(to: &mut Vec<u8>, query: &[u8]) {
     let named = arguments(query).filter(|argument| !argument.name.is_empty());
     let lossy = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
     let members = named
@@ -312,17 +322,20 @@ fn write_query(mut object: Object<'_>, query: &[u8]) {
         .map(|argument| (lossy(&argument.name), argument.value));
     let mut members: Vec<_> = members.collect();
     members.sort_by(|(one, _), (other, _)| one.cmp(other));
-    for group in members.chunk_by(|(one, _), (other, _)| one == other) {
+    let groups = members.chunk_by(|(one, _), (other, _)| one == other);
+    to.push(b'{');
+    for (at, group) in groups.enumerate() {
+        let values = group.iter().map(|(_, value)| value);
+        let name = group.first().map_or("", |(name, _)| name);
+        to.extend_from_slice(if at == 0 { b"" } else { b"," });
+        write_text(to, name.as_bytes());
+        to.push(b':');
         match group {
-            [(name, value)] => write_argument(object.foreign_name(name.as_bytes()), value),
-            [(name, _), ..] => {
-                let values = group.iter().map(|(_, value)| value);
-                write_list(object.foreign_name(name.as_bytes()), values, write_argument);
-            }
-            [] => {}
+            [(_, value)] => write_argument(to, value),
+            _ => write_list(to, values, write_argument),
         }
     }
-    object.end();
+    to.push(b'}');
 }
 
 fn write_argument(to: &mut Vec<u8>, value: &Option<Cow<'_, [u8]>>) {

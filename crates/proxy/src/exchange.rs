@@ -171,7 +171,6 @@ impl Exchange {
                 return Box::pin(own_answer::send_plugin(self, client, *answer)).await;
             }
             body = self.changed_body().or(body);
-            self.worker.forget_time();
         }
         let service = self.service()?.clone();
         let service = self.redirected(service)?;
@@ -407,7 +406,7 @@ impl Exchange {
     pub fn target(&self) -> String {
         let path = String::from_utf8_lossy(self.head.path());
         match self.head.query() {
-            Some(query) => format!("{path}?{}", String::from_utf8_lossy(query)),
+            Some(query) => [&*path, "?", &*String::from_utf8_lossy(query)].concat(),
             None => path.into_owned(),
         }
     }

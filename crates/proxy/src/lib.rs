@@ -56,6 +56,7 @@ mod tries;
 mod tunnel;
 mod upload;
 mod upstream;
+mod wall_time;
 mod wire;
 mod worker;
 

@@ -32,6 +32,7 @@ use crate::settings::UpstreamKeepalive;
 use crate::stats::Shard;
 use crate::target;
 use crate::upstream::Connection;
+use crate::wall_time::WallTime;
 
 /// What was published when an exchange began. Perf: its references are counted by the thread alone.
 #[derive(Debug)]
@@ -83,6 +84,7 @@ pub(crate) struct Local {
     pub clock: Arc<dyn Clock>,
     pub deadlines: Rc<Deadlines>,
     pub moment: Moment,
+    pub wall_time: WallTime,
     pub log: Batch,
     pub buffers: BufferPool,
     pub pipes: Rc<Pipes>,
@@ -116,6 +118,7 @@ impl Local {
             stats: shared.stats.shard(),
             deadlines: Deadlines::new(clock.clone()),
             moment: Moment::new(clock.clone()),
+            wall_time: WallTime::new(clock.clone()),
             log: Batch::default(),
             buffers: BufferPool::default(),
             pipes: Rc::default(),

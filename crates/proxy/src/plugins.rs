@@ -7,11 +7,11 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use foldhash::fast::RandomState;
-use http1::{Framing, Known, ResponseHead};
+use http1::{Framing, Known, OwnLines, ResponseHead};
 use plugin_api::{
     ClientConnection, Entity, Exchange as View, Failure, Flow, Latencies, Matched, Needs, Phase,
     Reply, Step, Summary, Tls, Turn, Upstream, Work,
@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use crate::error::Error;
 use crate::exchange::Exchange;
-use crate::latency::Decimal;
+use crate::latency::since;
 use crate::panics;
 use crate::request_body::RequestBody;
 
@@ -191,6 +191,7 @@ impl Exchange {
                 Step::Now(outcome) => outcome,
                 Step::Later(future) => future.await,
             };
+            self.worker.forget_time();
             self.end_turn(&instance, Phase::Access, began);
             match outcome {
                 Ok(Flow::Next) => {}
@@ -333,28 +334,37 @@ impl Exchange {
 
     /// Keeps the head that the client got, if a handler wants to log it, with the lines that say how it was sent.
     pub fn keep_sent(&mut self, mut head: ResponseHead, framing: Framing) {
-        if !self.logs_head() {
-            return head.recycle(&self.worker.buffers);
+        if self.logs_head() {
+            let mut own = self.worker.own_lines.take();
+            own.clear();
+            // Every value is ours; one that is refused here is not logged.
+            let _ = self
+                .add_sent(framing, &mut own)
+                .and_then(|()| own.apply(&mut head.headers));
+            self.worker.own_lines.set(own);
         }
-        // Every value is ours; one that is refused here is not logged.
-        let headers = &mut head.headers;
-        let _ = match framing {
-            Framing::Length(length) => {
-                headers.set(Known::ContentLength, Decimal::new(length).as_ref())
-            }
-            Framing::Chunked if !self.http2 => headers.set(Known::TransferEncoding, "chunked"),
-            _ => Ok(()),
-        };
-        if !self.http2 {
-            let word = if self.keep_alive {
-                "keep-alive"
-            } else {
-                "close"
-            };
-            let _ = headers.set(Known::Connection, word);
+        self.keep(head);
+    }
+
+    /// Keeps a head that has these lines already, if a handler wants to log it.
+    pub fn keep(&mut self, head: ResponseHead) {
+        match &mut self.plugged {
+            Some(plugged) if plugged.logs_head() => plugged.sent = Some(head),
+            _ => head.recycle(&self.worker.buffers),
         }
-        if let Some(plugged) = &mut self.plugged {
-            plugged.sent = Some(head);
+    }
+
+    /// Adds the lines that say how a head was sent.
+    pub fn add_sent(&self, framing: Framing, own: &mut OwnLines) -> Result<(), http1::Error> {
+        match framing {
+            Framing::Length(length) => own.add_number(Known::ContentLength, length)?,
+            Framing::Chunked if !self.http2 => own.add(Known::TransferEncoding, b"chunked")?,
+            _ => {}
+        }
+        match self.keep_alive {
+            _ if self.http2 => Ok(()),
+            true => own.add(Known::Connection, b"keep-alive"),
+            false => own.add(Known::Connection, b"close"),
         }
     }
 
@@ -376,8 +386,7 @@ impl Exchange {
         let tries = std::mem::take(&mut self.tries);
         let uri = self.target();
         let now = self.worker.clock.monotonic();
-        let since = |from: Instant| now.saturating_duration_since(from);
-        let request = since(self.started);
+        let request = since(self.started, now);
         let wait = self.forwarded.zip(self.waited_until);
         let summary = Summary {
             status: self.status.unwrap_or(499),
@@ -387,15 +396,18 @@ impl Exchange {
             response_size: self.sent_bytes,
             upstream_status: self.upstream_status,
             uri: &uri,
-            started_at: self.worker.clock.now() - request,
+            started_at: self.worker.wall_time.of(self.started),
             latencies: Latencies {
                 gateway: match self.forwarded {
-                    Some(forwarded) => forwarded.saturating_duration_since(self.started),
+                    Some(forwarded) => since(self.started, forwarded),
                     None => request,
                 },
-                upstream: wait.map(|(asked, answered)| answered.saturating_duration_since(asked)),
+                upstream: wait.map(|(asked, answered)| since(asked, answered)),
                 request,
-                receive: self.waited_until.map(since).unwrap_or_default(),
+                receive: self
+                    .waited_until
+                    .map(|head| since(head, now))
+                    .unwrap_or_default(),
             },
             tries: &tries,
         };

@@ -114,7 +114,7 @@ impl Relay {
         let mut bytes = exchange.worker.scratch.take();
         response_head::write(exchange, &mut head, announced, connection, &mut bytes)?;
         // Perf: frees the read buffer, so that the body can be read into it from its start.
-        exchange.keep_sent(head, announced);
+        exchange.keep(head);
         let mut relay = Self {
             body,
             encoder: BodyEncoder::new(framing),

@@ -21,8 +21,8 @@ pub(crate) fn edit(exchange: &mut Exchange, head: &mut ResponseHead) -> Result<(
     exchange.filter_head(head)
 }
 
-/// Writes an edited head in HTTP/1's form, with what we say about the exchange. If a handler wants to log the head, that
-/// is in it afterwards.
+/// Writes an edited head in HTTP/1's form, with what we say about the exchange. If a handler wants to log the head, all
+/// that was written is in it afterwards.
 pub(crate) fn write(
     exchange: &Exchange,
     head: &mut ResponseHead,
@@ -36,7 +36,10 @@ pub(crate) fn write(
     head.write_with(&own, framing, connection, out)
         .map_err(cannot)?;
     if exchange.logs_head() {
-        own.apply(&mut head.headers).map_err(cannot)?;
+        exchange
+            .add_sent(framing, &mut own)
+            .and_then(|()| own.apply(&mut head.headers))
+            .map_err(cannot)?;
     }
     exchange.worker.own_lines.set(own);
     Ok(())

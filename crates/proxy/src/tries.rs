@@ -7,13 +7,15 @@ use plugin_api::{Phase, Try, TryFailure};
 
 use crate::error::Error;
 use crate::exchange::Exchange;
+use crate::latency::since;
 
 impl Exchange {
-    /// The time now, if somebody may want to know how long it takes to choose an address. Perf: if no handler logs, nobody
-    /// does, and no clock is read.
+    /// The time now, if somebody may want to know how long it takes to choose an address: if no handler logs, nobody does.
+    ///
+    /// Perf: a choice that waits for nothing takes no time, and no clock is read.
     pub fn begin_choice(&self) -> Option<Instant> {
         let logs = self.has_phase(Phase::Log);
-        logs.then(|| self.worker.clock.monotonic())
+        logs.then(|| self.worker.now())
     }
 
     /// Notes an attempt at an address, with the time at which its choice began.
@@ -21,15 +23,10 @@ impl Exchange {
         let Some(began) = began else {
             return;
         };
-        let balancing = self
-            .worker
-            .clock
-            .monotonic()
-            .saturating_duration_since(began);
         self.tries.push(Try {
             address,
-            started_at: self.worker.clock.now() - balancing,
-            balancing,
+            started_at: self.worker.wall_time.of(began),
+            balancing: since(began, self.worker.now()),
             failed: None,
             keep_alive: false,
         });

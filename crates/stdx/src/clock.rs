@@ -48,6 +48,7 @@ impl Clock for SystemClock {
 pub struct ManualClock {
     start: (SystemTime, Instant),
     passed: Mutex<Duration>,
+    jumped: Mutex<Duration>,
 }
 
 impl ManualClock {
@@ -55,7 +56,8 @@ impl ManualClock {
     pub fn at(now: SystemTime) -> Self {
         Self {
             start: (now, Instant::now()),
-            passed: Mutex::new(Duration::ZERO),
+            passed: Mutex::default(),
+            jumped: Mutex::default(),
         }
     }
 
@@ -63,11 +65,16 @@ impl ManualClock {
     pub fn advance(&self, by: Duration) {
         *self.passed.lock() += by;
     }
+
+    /// Moves the time of day alone, as somebody who sets the machine's clock.
+    pub fn jump(&self, by: Duration) {
+        *self.jumped.lock() += by;
+    }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> SystemTime {
-        self.start.0 + *self.passed.lock()
+        self.start.0 + *self.passed.lock() + *self.jumped.lock()
     }
 
     fn monotonic(&self) -> Instant {
