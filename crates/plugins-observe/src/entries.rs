@@ -9,8 +9,7 @@ use std::sync::Arc;
 
 use lua::{Scene, Script, Stage};
 use plugin_api::{
-    Configured, Exchange, Failure, LogEdit, LogEntry, LogMode, Lookup, Needs, Phase, Services,
-    Summary,
+    Configured, Exchange, Failure, LogEdit, LogEntry, LogMode, Needs, Phase, Services, Summary,
 };
 use schema::Field;
 use serde::Deserialize;
@@ -18,7 +17,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::queue::Queue;
-use subjects::{Described, Subjects};
+use subjects::Subjects;
 
 /// What every logging plugin needs.
 pub const NEEDS: Needs = {
@@ -103,29 +102,24 @@ impl Entries {
         queue: &Arc<Queue>,
     ) {
         self.compute_custom(exchange, summary);
-        let described = self.subjects.describe(&exchange.matched);
         let written = BUFFER.with_borrow_mut(|buffer| {
             buffer.clear();
             buffer.extend_from_slice(prefix);
             LogEntry::of(exchange, summary).write(buffer)?;
-            let edits = &exchange.work.log_edits;
-            match described {
-                Lookup::Known(described) => {
-                    finish(buffer, prefix.len(), &described, edits)?;
-                    queue.push(buffer);
+            let (edits, start) = (&exchange.work.log_edits, prefix.len());
+            let Some(described) = self.subjects.complete(buffer, &exchange.matched) else {
+                edit(buffer, start, edits)?;
+                queue.push(buffer);
+                return Ok(());
+            };
+            let (mut text, edits, queue) = (buffer.clone(), edits.clone(), queue.clone());
+            self.services.background.spawn(Box::pin(async move {
+                described.await.append_to(&mut text);
+                match edit(&mut text, start, &edits) {
+                    Ok(()) => queue.push(&text),
+                    Err(error) => unwritable(&error),
                 }
-                Lookup::Fetch(described) => {
-                    let (mut text, start) = (buffer.clone(), prefix.len());
-                    let (edits, queue) = (edits.clone(), queue.clone());
-                    self.services.background.spawn(Box::pin(async move {
-                        let described = described.await.unwrap_or_default();
-                        match finish(&mut text, start, &described, &edits) {
-                            Ok(()) => queue.push(&text),
-                            Err(error) => unwritable(&error),
-                        }
-                    }));
-                }
-            }
+            }));
             Ok(())
         });
         if let Err(error) = written {
@@ -163,16 +157,10 @@ fn unwritable(error: &serde_json::Error) {
     tracing::error!("a log entry cannot be written: {error}");
 }
 
-/// Completes the entry that begins at `start`: with what is known of route and service, and with the edits.
+/// Makes the edits of the entry that begins at `start`.
 ///
-/// Perf: without edits nothing is parsed; the rendered records are copied in.
-fn finish(
-    text: &mut Vec<u8>,
-    start: usize,
-    described: &Described,
-    edits: &[LogEdit],
-) -> serde_json::Result<()> {
-    described.append_to(text);
+/// Perf: without edits nothing is parsed.
+fn edit(text: &mut Vec<u8>, start: usize, edits: &[LogEdit]) -> serde_json::Result<()> {
     if edits.is_empty() {
         return Ok(());
     }

@@ -148,7 +148,6 @@ impl Queue {
     /// Puts an entry in. If there is no room the oldest ones go.
     pub fn push(self: &Arc<Self>, entry: &[u8]) {
         let length = entry.len();
-        self.figures.queued(1);
         if length > self.limits.bytes {
             self.figures.dropped(Dropped::TooLong, 1);
             tracing::warn!(

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use foldhash::fast::RandomState as IdHasher;
 use parking_lot::RwLock;
-use plugin_api::{By, Entity, Epoch, LoggedRecord, Lookup, Matched, Records, Services};
+use plugin_api::{BoxFuture, By, Entity, Epoch, LoggedRecord, Lookup, Matched, Records, Services};
 use schema::Record;
 use serde_json::json;
 use uuid::Uuid;
@@ -121,6 +121,16 @@ type Found<'a> = Option<(Entity<'a>, Lookup<Option<Arc<Record>>>)>;
 /// Counts an entry that waits.
 struct Waiting(Arc<Subjects>);
 
+impl Waiting {
+    async fn look_up(self, route: Option<Sought>, service: Option<Sought>) -> Described {
+        let subjects = &self.0;
+        let workspace = subjects.workspace.look_up().await;
+        let route = subjects.look_up(route, workspace).await;
+        let service = subjects.look_up(service, workspace).await;
+        Described::new(route.as_deref(), service.as_deref(), workspace)
+    }
+}
+
 impl Drop for Waiting {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -140,15 +150,20 @@ impl Subjects {
         })
     }
 
-    /// What an entry says of where its exchange went. It is never unavailable: what cannot be looked up is shown by id and
-    /// name.
-    pub fn describe(self: &Arc<Self>, matched: &Matched<'_>) -> Lookup<Described> {
+    /// Completes an entry with what it says of where its exchange went; gives that if it comes later. It is never
+    /// unavailable: what cannot be looked up is shown by id and name.
+    pub fn complete(
+        self: &Arc<Self>,
+        entry: &mut Vec<u8>,
+        matched: &Matched<'_>,
+    ) -> Option<BoxFuture<Described>> {
         let id = |of: Option<Entity<'_>>| of.map(|entity| entity.id);
         let pair = (id(matched.route), id(matched.service));
         let epochs = self.epochs.each_ref().map(Epoch::now);
         let is_current = |kept: &&Kept| kept.epochs == epochs;
         if let Some(kept) = self.described.read().get(&pair).filter(is_current) {
-            return Lookup::Known(kept.described.clone());
+            kept.described.append_to(entry);
+            return None;
         }
         let route = self.find("routes", matched.route);
         let service = self.find("services", matched.service);
@@ -157,16 +172,14 @@ impl Subjects {
             && let Some(service) = self.known(&service, workspace)
         {
             let described = Described::new(route.as_deref(), service.as_deref(), Some(workspace));
-            let kept = Kept {
-                described: described.clone(),
-                epochs,
-            };
+            described.append_to(entry);
+            let kept = Kept { described, epochs };
             let mut all = self.described.write();
             if all.len() >= MOST_RENDERED {
                 all.clear();
             }
             all.insert(pair, kept);
-            return Lookup::Known(described);
+            return None;
         }
         let sought = |found: Found<'_>| {
             found.map(|(entity, record)| Sought {
@@ -174,7 +187,17 @@ impl Subjects {
                 record,
             })
         };
-        self.wait(sought(route), sought(service))
+        let (route, service) = (sought(route), sought(service));
+        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let waiting = Waiting(self.clone());
+        if before >= MOST_WAITING {
+            let named = |sought: Option<Sought>| sought.map(|sought| sought.named.json);
+            let (route, service) = (named(route), named(service));
+            let workspace = self.workspace.known();
+            Described::new(route.as_deref(), service.as_deref(), workspace).append_to(entry);
+            return None;
+        }
+        Some(Box::pin(waiting.look_up(route, service)))
     }
 
     fn find<'a>(&self, entity: &'static str, of: Option<Entity<'a>>) -> Found<'a> {
@@ -195,30 +218,6 @@ impl Subjects {
             }
             Some(_) => None,
         }
-    }
-
-    fn wait(self: &Arc<Self>, route: Option<Sought>, service: Option<Sought>) -> Lookup<Described> {
-        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let waiting = Waiting(self.clone());
-        if before >= MOST_WAITING {
-            let named = |sought: Option<Sought>| sought.map(|sought| sought.named.json);
-            return Lookup::Known(Described::new(
-                named(route).as_deref(),
-                named(service).as_deref(),
-                self.workspace.known(),
-            ));
-        }
-        Lookup::Fetch(Box::pin(async move {
-            let subjects = &waiting.0;
-            let workspace = subjects.workspace.look_up().await;
-            let route = subjects.look_up(route, workspace).await;
-            let service = subjects.look_up(service, workspace).await;
-            Ok(Described::new(
-                route.as_deref(),
-                service.as_deref(),
-                workspace,
-            ))
-        }))
     }
 
     async fn look_up(&self, sought: Option<Sought>, workspace: Option<Uuid>) -> Option<Bytes> {

@@ -72,9 +72,9 @@ impl Dropped {
 /// The figures of all queues of a plugin.
 #[derive(Debug, Default)]
 pub struct Figures {
-    waiting: AtomicU64,
+    entered: AtomicU64,
+    left: AtomicU64,
     bytes: AtomicU64,
-    queued: AtomicU64,
     sent: AtomicU64,
     dropped: [AtomicU64; Dropped::ALL.len()],
     failed: AtomicU64,
@@ -96,17 +96,13 @@ impl Figures {
         figures
     }
 
-    pub fn queued(&self, count: usize) {
-        add(&self.queued, count);
-    }
-
     pub fn entered(&self, bytes: usize) {
-        add(&self.waiting, 1);
+        add(&self.entered, 1);
         add(&self.bytes, bytes);
     }
 
     pub fn left(&self, count: usize, bytes: usize) {
-        self.waiting.fetch_sub(count as u64, Ordering::Relaxed);
+        add(&self.left, count);
         self.bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
     }
 
@@ -126,9 +122,12 @@ impl Figures {
 
     fn write(&self, plugin: &str, page: &mut Page) {
         let get = |number: &AtomicU64| number.load(Ordering::Relaxed);
-        page.sample(&WAITING, &[plugin], get(&self.waiting));
+        // In this order, so that no more have left than have entered.
+        let (left, entered) = (get(&self.left), get(&self.entered));
+        let too_long = self.dropped.get(Dropped::TooLong as usize).map_or(0, get);
+        page.sample(&WAITING, &[plugin], entered.saturating_sub(left));
         page.sample(&WAITING_BYTES, &[plugin], get(&self.bytes));
-        page.sample(&QUEUED, &[plugin], get(&self.queued));
+        page.sample(&QUEUED, &[plugin], entered + too_long);
         page.sample(&SENT, &[plugin], get(&self.sent));
         for (why, dropped) in Dropped::ALL.iter().zip(&self.dropped) {
             page.sample(&DROPPED, &[plugin, why.name()], get(dropped));
