@@ -170,7 +170,10 @@ async fn who_comes_often_is_looked_up_now_and_then_so_that_the_records_stay_in_u
     }
     let (lookups, spared) = (records.take_lookups(), *records.spared.lock());
     assert!((20..100).contains(&lookups), "{lookups} lookups");
-    assert!((18_000..20_000).contains(&spared), "{spared} spared lookups");
+    assert!(
+        (18_000..20_000).contains(&spared),
+        "{spared} spared lookups"
+    );
 }
 
 #[tokio::test]
