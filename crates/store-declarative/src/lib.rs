@@ -7,7 +7,6 @@ mod feed;
 mod rows;
 mod state;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -120,22 +119,18 @@ impl DeclarativeStore {
         let mut changes = Vec::new();
         for schema in self.catalog.parents_first() {
             let (before, after) = (old.rows(schema.name), new.rows(schema.name));
-            for (id, row) in after.iter() {
-                match before.get(id) {
-                    None => changes.push((schema.name, *id, EventKind::Create)),
-                    Some(old) if old.differs(row, schema) => {
-                        changes.push((schema.name, *id, EventKind::Update));
-                    }
-                    Some(_) => {}
+            for id in after.ids() {
+                if !before.contains(id) {
+                    changes.push((schema.name, *id, EventKind::Create));
+                } else if after.differs(before, id, schema) {
+                    changes.push((schema.name, *id, EventKind::Update));
                 }
             }
         }
         for schema in self.catalog.parents_first().rev() {
-            let kept: HashSet<_> = new.rows(schema.name).iter().map(|(id, _)| *id).collect();
-            for (id, _) in old.rows(schema.name).iter() {
-                if !kept.contains(id) {
-                    changes.push((schema.name, *id, EventKind::Delete));
-                }
+            let (before, after) = (old.rows(schema.name), new.rows(schema.name));
+            for id in before.ids().filter(|id| !after.contains(id)) {
+                changes.push((schema.name, *id, EventKind::Delete));
             }
         }
         changes

@@ -8,48 +8,15 @@ use store::catalog::{self, UniqueKey};
 use store::{Error, Key, Packed};
 use uuid::Uuid;
 
-/// One record.
-pub(crate) struct Row {
-    packed: Packed,
-    /// The second in which it expires.
-    expires: Option<i64>,
-}
-
 /// Fields whose change alone is no change of the configuration.
 const TIMES: [&str; 2] = ["created_at", "updated_at"];
 
-impl Row {
-    /// The record, unless it has expired.
-    pub(crate) fn read(&self, schema: &Schema, now: i64) -> Result<Option<Record>, Error> {
-        if self.expires.is_some_and(|second| second <= now) {
-            return Ok(None);
-        }
-        let mut record = self.packed.unpack(schema)?;
-        if let Some(second) = self.expires {
-            record.insert("ttl".to_owned(), second.saturating_sub(now).into());
-        }
-        Ok(Some(record))
-    }
-
-    /// Whether the records say something different, apart from when they were written.
-    pub(crate) fn differs(&self, other: &Self, schema: &Schema) -> bool {
-        if self.packed == other.packed {
-            return self.expires != other.expires;
-        }
-        let timeless = |row: &Self| {
-            let mut record = row.packed.unpack(schema).unwrap_or_default();
-            for field in TIMES {
-                record.remove(field);
-            }
-            record
-        };
-        timeless(self) != timeless(other)
-    }
-}
-
 /// All records of an entity and the ways to find them.
 pub(crate) struct Rows {
-    by_id: BTreeMap<Uuid, Row>,
+    /// Records without what the key says.
+    by_id: BTreeMap<Uuid, Packed>,
+    /// The second in which a record expires, of the few that do.
+    expiries: HashMap<Uuid, i64>,
     unique: Vec<(UniqueKey, HashMap<Box<str>, Uuid>)>,
     /// By foreign field: parent and record.
     by_parent: HashMap<&'static str, BTreeSet<(Uuid, Uuid)>>,
@@ -59,6 +26,7 @@ impl Rows {
     pub(crate) fn new(schema: &Schema) -> Self {
         Self {
             by_id: BTreeMap::new(),
+            expiries: HashMap::new(),
             unique: catalog::unique_keys(schema)
                 .into_iter()
                 .map(|key| (key, HashMap::new()))
@@ -70,12 +38,50 @@ impl Rows {
         }
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Uuid, &Row)> {
-        self.by_id.iter()
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &Uuid> {
+        self.by_id.keys()
     }
 
-    pub(crate) fn get(&self, id: &Uuid) -> Option<&Row> {
-        self.by_id.get(id)
+    pub(crate) fn contains(&self, id: &Uuid) -> bool {
+        self.by_id.contains_key(id)
+    }
+
+    /// The record, unless there is none or it has expired.
+    pub(crate) fn read(
+        &self,
+        id: &Uuid,
+        schema: &Schema,
+        now: i64,
+    ) -> Result<Option<Record>, Error> {
+        let expires = self.expiries.get(id).copied();
+        if expires.is_some_and(|second| second <= now) {
+            return Ok(None);
+        }
+        let Some(packed) = self.by_id.get(id) else {
+            return Ok(None);
+        };
+        let mut record = packed.unpack(schema)?;
+        record.insert("id".to_owned(), id.to_string().into());
+        if let Some(second) = expires {
+            record.insert("ttl".to_owned(), second.saturating_sub(now).into());
+        }
+        Ok(Some(record))
+    }
+
+    /// Whether the record of the id says something else than in `other`, apart from when it was written.
+    pub(crate) fn differs(&self, other: &Self, id: &Uuid, schema: &Schema) -> bool {
+        let (own, others) = (self.by_id.get(id), other.by_id.get(id));
+        if own == others {
+            return self.expiries.get(id) != other.expiries.get(id);
+        }
+        let timeless = |packed: &Packed| {
+            let mut record = packed.unpack(schema).unwrap_or_default();
+            for field in TIMES {
+                record.remove(field);
+            }
+            record
+        };
+        own.map(timeless) != others.map(timeless)
     }
 
     /// Records after an id, in order.
@@ -136,14 +142,15 @@ impl Rows {
             }
         }
         let ttl = record.remove("ttl").and_then(|ttl| ttl.as_i64());
-        let expires = ttl
-            .filter(|_| schema.ttl)
-            .map(|ttl| now.saturating_add(ttl));
+        if let (Some(ttl), true) = (ttl, schema.ttl) {
+            self.expiries.insert(id, now.saturating_add(ttl));
+        }
+        record.remove("id");
         let stored: Record = catalog::stored_fields(schema)
             .map(|(name, _)| (name.to_owned(), record.remove(name).unwrap_or_default()))
             .collect();
         let packed = Packed::pack(schema, &stored);
-        self.by_id.insert(id, Row { packed, expires });
+        self.by_id.insert(id, packed);
         Ok(id)
     }
 
@@ -154,16 +161,15 @@ impl Rows {
         key: Key<'_>,
         now: i64,
     ) -> Result<Option<Record>, Error> {
-        let read = |id: Uuid| self.get(&id).map_or(Ok(None), |row| row.read(schema, now));
         match key {
-            Key::Id(id) => read(id),
+            Key::Id(id) => self.read(&id, schema, now),
             Key::Unique(field, value) => {
                 let index = self.unique.iter().find(|(key, _)| key.fields == [field]);
                 if let Some((_, index)) = index {
                     let wanted = Record::from_iter([(field.to_owned(), value.into())]);
                     return index
                         .get(&index_key(&wanted))
-                        .map_or(Ok(None), |id| read(*id));
+                        .map_or(Ok(None), |id| self.read(id, schema, now));
                 }
                 self.first_with(schema, self.after(None), (field, value), now)
             }
@@ -182,9 +188,7 @@ impl Rows {
         now: i64,
     ) -> Result<Option<Record>, Error> {
         for id in candidates {
-            let record = self
-                .get(&id)
-                .map_or(Ok(None), |row| row.read(schema, now))?;
+            let record = self.read(&id, schema, now)?;
             if let Some(record) = record
                 && record.get(field).and_then(Value::as_str) == Some(value)
             {

@@ -76,7 +76,7 @@ impl State {
                 }
                 let parents = self.rows(foreign.reference);
                 let mut pointed_at = self.rows(schema.name).parents(field);
-                if let Some(missing) = pointed_at.find(|id| parents.get(id).is_none()) {
+                if let Some(missing) = pointed_at.find(|id| !parents.contains(id)) {
                     return Err(Error::MissingReference {
                         entity: schema.name.to_owned(),
                         field: field.to_owned(),
@@ -121,10 +121,7 @@ impl State {
         let mut records = Vec::new();
         let mut last = None;
         for id in candidates {
-            let Some(record) = rows
-                .get(&id)
-                .map_or(Ok(None), |row| row.read(schema, now))?
-            else {
+            let Some(record) = rows.read(&id, schema, now)? else {
                 continue;
             };
             if !carries(&record, request.tags.as_ref()) {
