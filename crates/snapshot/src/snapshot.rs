@@ -1,9 +1,9 @@
 //! The snapshot itself, and how one becomes the next.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use imbl::OrdMap as Shared;
+use imbl::{OrdMap as Shared, OrdSet};
 use net::tls::{SniTable, TrustStore};
 use router::{Flavor, Router};
 use schema::Record;
@@ -39,8 +39,8 @@ pub struct Snapshot {
     options: Options,
     services: Shared<Uuid, Arc<Service>>,
     routes: Shared<Uuid, Arc<Route>>,
-    /// The routes that name a service, whether or not there is one.
-    routes_of: Shared<Uuid, Arc<[Uuid]>>,
+    /// Service and route of each route that names a service, whether or not there is one.
+    routes_of: OrdSet<(Uuid, Uuid)>,
     upstreams: Shared<Uuid, Arc<Upstream>>,
     /// Requests ask for it.
     upstreams_by_name: imbl::HashMap<Box<str>, Arc<Upstream>>,
@@ -71,7 +71,7 @@ impl Snapshot {
             options,
             services: Shared::new(),
             routes: Shared::new(),
-            routes_of: Shared::new(),
+            routes_of: OrdSet::new(),
             upstreams: Shared::new(),
             upstreams_by_name: imbl::HashMap::new(),
             targets: Shared::new(),
@@ -417,9 +417,10 @@ impl Draft {
     fn settle_routes(&mut self) {
         self.settle_routes_of();
         for service in std::mem::take(&mut self.touched_services) {
-            let routes = self.next.routes_of.get(&service).cloned();
-            for route in routes.iter().flat_map(|routes| routes.iter()) {
-                self.remember_route(*route);
+            let of_service = (service, Uuid::nil())..=(service, Uuid::max());
+            let routes: Vec<_> = self.next.routes_of.range(of_service).copied().collect();
+            for (_, route) in routes {
+                self.remember_route(route);
             }
         }
         let (mut http, mut stream) = (Vec::new(), Vec::new());
@@ -459,30 +460,22 @@ impl Draft {
         }
     }
 
-    /// Brings the index from services to routes up to date, one list a service.
+    /// Brings the index from services to routes up to date.
     fn settle_routes_of(&mut self) {
-        let mut moves: HashMap<Uuid, (BTreeSet<Uuid>, BTreeSet<Uuid>)> = HashMap::new();
+        let Snapshot {
+            routes, routes_of, ..
+        } = &mut self.next;
         for (id, before) in &self.routes_before {
             let before = before.as_ref().and_then(|route| route.service_id);
-            let after = self.next.routes.get(id).and_then(|route| route.service_id);
+            let after = routes.get(id).and_then(|route| route.service_id);
             if before == after {
                 continue;
             }
             if let Some(service) = before {
-                moves.entry(service).or_default().0.insert(*id);
+                routes_of.remove(&(service, *id));
             }
             if let Some(service) = after {
-                moves.entry(service).or_default().1.insert(*id);
-            }
-        }
-        for (service, (gone, come)) in moves {
-            let list = self.next.routes_of.get(&service);
-            let kept = list.iter().flat_map(|list| list.iter().copied());
-            let list: Arc<[Uuid]> = kept.filter(|id| !gone.contains(id)).chain(come).collect();
-            if list.is_empty() {
-                self.next.routes_of.remove(&service);
-            } else {
-                self.next.routes_of.insert(service, list);
+                routes_of.insert((service, *id));
             }
         }
     }
