@@ -12,7 +12,7 @@ mod variables;
 use std::collections::VecDeque;
 
 use mlua::{Lua, MultiValue, String as LuaString, Table, Value};
-use plugin_api::{Body, LogEdit, LogMode, NodeFacts, Reply, Services};
+use plugin_api::{Body, LogEdit, LogEntry, LogMode, LogSubjects, NodeFacts, Reply, Services};
 
 pub use answer::see;
 pub use handshake::HandshakeHost;
@@ -199,6 +199,7 @@ impl<'h, 's, 'e> Host<'h, 's, 'e> {
             "tls.client_chain" => self.client_chain(lua),
             "tls.ask_client" | "tls.forget" => Err(self.not_now()),
             "log" => log(self.scene.plugin, words),
+            "log.entry" => self.log_entry(lua),
             "log.value" => self.log_value(words),
             other => Err(said(format!("{other} is not available in Silverback"))),
         }
@@ -216,6 +217,26 @@ impl<'h, 's, 'e> Host<'h, 's, 'e> {
             Stage::Rewrite | Stage::Access => Ok(()),
             _ => Err(self.not_now()),
         }
+    }
+
+    /// The log entry as it is at the end of this question.
+    fn log_entry(&self, lua: &Lua) -> Answer {
+        let Stage::Log(summary) = &self.scene.stage else {
+            return Err(self.not_now());
+        };
+        let exchange = &*self.scene.exchange;
+        let unwritable = |error| said(format!("the log entry cannot be written: {error}"));
+        let mut text = Vec::new();
+        LogEntry::of(exchange, summary)
+            .write(&mut text)
+            .map_err(unwritable)?;
+        LogSubjects::of(self.scene.services).complete_now(&mut text, &exchange.matched);
+        let mut entry = serde_json::from_slice(&text).map_err(unwritable)?;
+        for edit in &exchange.work.log_edits {
+            edit.apply(&mut entry);
+        }
+        let table = json::to_lua(lua, self.marks, &entry.into())?;
+        Ok(vec![table])
     }
 
     fn log_value(&mut self, words: &mut Words) -> Answer {

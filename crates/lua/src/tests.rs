@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::*;
 
 mod handshakes;
+mod log_entries;
 
 fn with_mode(mode: LuaMode) -> UntrustedLua {
     UntrustedLua {

@@ -31,6 +31,7 @@ mod summary;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod untrusted_lua;
+mod workspace;
 mod writer;
 
 use std::sync::Arc;
@@ -57,7 +58,7 @@ pub use handler::{Failure, Flow, Handler, Needs, Outcome, Phase, Phases, Step};
 pub use handshake::{Handshake, KeyPair};
 pub use header_edit::{HeaderEdit, HeaderValue};
 pub use http1::{Headers, Known, Method, RequestHead, ResponseHead, Version};
-pub use log_entry::{LogEntry, LoggedRecord};
+pub use log_entry::{Described, LogEntry, LogSubjects};
 pub use machine::Machine;
 pub use node_log::{LogLine, LogLines, NodeLog};
 pub use reply::{Body, Reply};
@@ -70,6 +71,7 @@ pub use shared::Shared;
 pub use spans::{Spans, Turn};
 pub use summary::{Latencies, Source, Summary, Try, TryFailure};
 pub use untrusted_lua::{LuaMode, UntrustedLua};
+pub use workspace::Workspace;
 pub use writer::{WriteError, Writer};
 
 /// One record of the entity `plugins`, as a handler is made of it.

@@ -1,6 +1,7 @@
 //! The log entry of an exchange, with the members that Kong's `kong.log.serialize` gives it.
 
 mod json;
+mod subjects;
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -14,6 +15,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use self::json::{Json, begin_header, write_escaped, write_list, write_text};
+pub use self::subjects::{Described, LogSubjects};
 use crate::{Exchange, LogEdit, LogMode, Summary, Try, arguments};
 
 /// The most header lines and the most arguments that an entry tells. Compat: as Kong's PDK without a wish of its own.
@@ -21,7 +23,7 @@ const MOST: usize = 100;
 
 /// The entry of one exchange, to be written as JSON at once.
 ///
-/// Route, service and workspace are not in it: they are records that have to be looked up ([`LoggedRecord`]).
+/// Route, service and workspace are not in it: they are records that have to be looked up ([`LogSubjects`]).
 /// Invariant: credentials in `Authorization` and `Proxy-Authorization` are not in it, and neither are bodies. Bytes that
 /// are no UTF-8 stand there as U+FFFD; control characters are escaped, so that an entry is always a single line.
 pub struct LogEntry<'a, 'b> {

@@ -1,15 +1,14 @@
 //! Log entries as the logging plugins write them: the entry of the exchange, with its route and service, and with the
 //! edits that plugins and configured Lua code make.
 
-mod subjects;
-
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lua::{Scene, Script, Stage};
 use plugin_api::{
-    Configured, Exchange, Failure, LogEdit, LogEntry, LogMode, Needs, Phase, Services, Summary,
+    Configured, Exchange, Failure, LogEdit, LogEntry, LogMode, LogSubjects, Needs, Phase, Services,
+    Summary,
 };
 use schema::Field;
 use serde::Deserialize;
@@ -17,7 +16,6 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::queue::Queue;
-use subjects::Subjects;
 
 /// What every logging plugin needs.
 pub const NEEDS: Needs = {
@@ -46,7 +44,7 @@ pub struct Entries {
     services: Services,
     /// Members that Lua code computes.
     custom: Vec<(Box<str>, Script)>,
-    subjects: Arc<Subjects>,
+    subjects: Arc<LogSubjects>,
 }
 
 #[derive(Deserialize)]
@@ -89,7 +87,7 @@ impl Entries {
             plugin_id: record.id,
             services: services.clone(),
             custom,
-            subjects: Subjects::of(services),
+            subjects: LogSubjects::of(services),
         })
     }
 

@@ -17,7 +17,6 @@ mod stream;
 pub mod syslog;
 pub mod tcp_log;
 pub mod udp_log;
-mod workspace;
 pub mod zipkin;
 
 /// Every family of metrics that plugins of this crate show.

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use plugin_api::{
     Configured as Record, Exchange, Failure, Handler, Needs, Phase, Services, Source, Summary,
-    TargetHealthShown,
+    TargetHealthShown, Workspace,
 };
 use serde::Deserialize;
 
 use super::series::{Status, Subject};
 use super::state::{Configured, State};
-use crate::workspace;
 
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[expect(
@@ -85,7 +84,7 @@ impl Handler for Prometheus {
                     consumer.username.as_deref().unwrap_or_default(),
                 )
             }),
-            workspace: workspace::NAME,
+            workspace: Workspace::NAME,
         });
         if config.bandwidth_metrics {
             counting.set.ingress.add(summary.request_size);
@@ -109,7 +108,7 @@ impl Handler for Prometheus {
         if config.ai_metrics {
             self.state
                 .models
-                .count(&exchange.work.log_edits, workspace::NAME);
+                .count(&exchange.work.log_edits, Workspace::NAME);
         }
     }
 }

@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use plugin_api::{Destination, Services};
+use plugin_api::{Destination, Services, Workspace};
 
 use crate::queue::{Batch, Collector, Limits, Queue, Sending};
 use crate::stream::Stream;
-use crate::workspace::Workspace;
 
 /// How long a connection may take to come about, and to take what is written.
 const TIMEOUT: Duration = Duration::from_secs(1);

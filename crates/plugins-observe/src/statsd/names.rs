@@ -1,11 +1,10 @@
 //! How what an exchange was about is named.
 
-use plugin_api::{Consumer, Exchange, Matched};
+use plugin_api::{Consumer, Exchange, Matched, Workspace};
 use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::stats::{ConsumerBy, Server, in_name, in_tag, one_part};
-use crate::workspace;
 
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
 pub(super) enum ServiceBy {
@@ -117,7 +116,7 @@ impl<'a> Names<'a> {
     pub(super) fn workspace(&self) -> String {
         match self.workspace_by {
             WorkspaceBy::Id => Server::WORKSPACE.to_string(),
-            WorkspaceBy::Name => workspace::NAME.to_owned(),
+            WorkspaceBy::Name => Workspace::NAME.to_owned(),
         }
     }
 

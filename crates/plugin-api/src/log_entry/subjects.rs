@@ -12,21 +12,24 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use foldhash::fast::RandomState as IdHasher;
 use parking_lot::RwLock;
-use plugin_api::{BoxFuture, By, Entity, Epoch, LoggedRecord, Lookup, Matched, Records, Services};
 use schema::Record;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::workspace::{self, Workspace};
+use super::LoggedRecord;
+use crate::{
+    Background, BoxFuture, By, Entity, Epoch, Lookup, Matched, Records, Services, Workspace,
+};
 
 /// The most records that are kept as JSON, and the most pairs of them.
 const MOST_RENDERED: usize = 10_000;
 /// The most entries that wait for a lookup; what comes beyond shows ids and names only.
 const MOST_WAITING: usize = 1000;
 
-/// What the entries of a node are about.
-pub struct Subjects {
+/// What the log entries of a node are about.
+pub struct LogSubjects {
     records: Arc<dyn Records>,
+    background: Arc<dyn Background>,
     workspace: Workspace,
     /// Of routes and of services.
     epochs: [Epoch; 2],
@@ -50,7 +53,7 @@ struct Rendered {
     json: Bytes,
 }
 
-/// What an entry says of its subjects: the last members of its object and the brace behind them.
+/// What a log entry says of its subjects: the last members of its object and the brace behind them.
 #[derive(Debug, Clone)]
 pub struct Described(Arc<[u8]>);
 
@@ -69,7 +72,7 @@ impl Described {
             text.extend_from_slice(format!(",\"workspace\":\"{workspace}\"").as_bytes());
         }
         text.extend_from_slice(b",\"workspace_name\":\"");
-        text.extend_from_slice(workspace::NAME.as_bytes());
+        text.extend_from_slice(Workspace::NAME.as_bytes());
         text.extend_from_slice(b"\"}");
         Self(text.into())
     }
@@ -119,7 +122,7 @@ struct Sought {
 type Found<'a> = Option<(Entity<'a>, Lookup<Option<Arc<Record>>>)>;
 
 /// Counts an entry that waits.
-struct Waiting(Arc<Subjects>);
+struct Waiting(Arc<LogSubjects>);
 
 impl Waiting {
     async fn look_up(self, route: Option<Sought>, service: Option<Sought>) -> Described {
@@ -137,11 +140,12 @@ impl Drop for Waiting {
     }
 }
 
-impl Subjects {
+impl LogSubjects {
     /// Those of the node.
     pub fn of(services: &Services) -> Arc<Self> {
         services.shared.get("log-subjects", || Self {
             records: services.records.clone(),
+            background: services.background.clone(),
             workspace: Workspace::of(services),
             epochs: ["routes", "services"].map(|entity| services.records.epoch(entity)),
             described: RwLock::default(),
@@ -198,6 +202,20 @@ impl Subjects {
             return None;
         }
         Some(Box::pin(waiting.look_up(route, service)))
+    }
+
+    /// As [`complete`](Self::complete), at once: what is not at hand is shown by id and name, and looked up for the next time.
+    pub fn complete_now(self: &Arc<Self>, entry: &mut Vec<u8>, matched: &Matched<'_>) {
+        let Some(later) = self.complete(entry, matched) else {
+            return;
+        };
+        self.background.spawn(Box::pin(async move {
+            later.await;
+        }));
+        let json = |of: Option<Entity<'_>>| of.map(|of| Named::of(of).json);
+        let (route, service) = (json(matched.route), json(matched.service));
+        let workspace = self.workspace.known();
+        Described::new(route.as_deref(), service.as_deref(), workspace).append_to(entry);
     }
 
     fn find<'a>(&self, entity: &'static str, of: Option<Entity<'a>>) -> Found<'a> {
