@@ -28,6 +28,8 @@ pub struct Exchange<'a> {
     pub connection: Connection<'a>,
     /// Where the request goes; nothing in `rewrite` and for requests that no route took.
     pub matched: Matched<'a>,
+    /// Whether the answer is one that the upstream gave just now; it is settled from `header_filter` on.
+    pub from_upstream: bool,
     /// What plugins have found out and decided so far.
     pub work: &'a mut Work,
 }
@@ -128,6 +130,8 @@ pub struct Work {
     /// Whether a handler has found in `header_filter` that its `body_filter` changes how long the body is, as
     /// [`Needs::changes_length`](crate::Needs::changes_length) says of all answers.
     pub answer_length_changes: bool,
+    /// The handlers that want no turn in `response`.
+    piecewise: Vec<usize>,
     states: Vec<(usize, Box<dyn Any>)>,
     current: usize,
 }
@@ -246,6 +250,17 @@ impl Work {
     /// The proxy says whose turn it is, so that each handler of a chain has a state of its own.
     pub fn enter(&mut self, handler: usize) {
         self.current = handler;
+    }
+
+    /// The handler whose turn it is has the phase `response`, but wants no turn in it for this exchange: if no other
+    /// handler wants one, the answer is passed on piece by piece. Said in `access`.
+    pub fn skip_response(&mut self) {
+        self.piecewise.push(self.current);
+    }
+
+    /// Whether a handler wants no turn in `response`.
+    pub fn skips_response(&self, handler: usize) -> bool {
+        self.piecewise.contains(&handler)
     }
 
     /// The state of the handler whose turn it is.

@@ -51,6 +51,7 @@ pub trait Handler: Send + Sync + 'static {
     }
 
     /// With the upstream's answer held as a whole. An answer of the plugin replaces it.
+    /// [`Work::skip_response`](crate::Work::skip_response) does without, for an answer that comes bit by bit.
     fn response<'a>(
         &'a self,
         _exchange: &'a mut Exchange<'_>,

@@ -34,6 +34,8 @@ pub struct Sample {
     pub service: Option<Entity<'static>>,
     /// As [`Matched::prefix`].
     pub prefix: Option<&'static [u8]>,
+    /// As [`Exchange::from_upstream`].
+    pub from_upstream: bool,
 }
 
 impl Sample {
@@ -67,6 +69,7 @@ impl Sample {
                 name: None,
             }),
             prefix: None,
+            from_upstream: true,
         }
     }
 
@@ -84,6 +87,7 @@ impl Sample {
                 captures: None,
                 prefix: self.prefix,
             },
+            from_upstream: self.from_upstream,
             work: &mut self.work,
         }
     }

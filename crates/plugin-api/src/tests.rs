@@ -44,6 +44,7 @@ fn the_query_of_a_target_can_be_replaced_and_removed() {
         target: &mut target,
         connection: crate::testing::connection(),
         matched: Matched::default(),
+        from_upstream: false,
         work: &mut work,
     };
     assert_eq!(exchange.query(), b"x=1");

@@ -14,7 +14,7 @@ use foldhash::fast::RandomState;
 use http1::{Framing, Known, OwnLines, ResponseHead};
 use plugin_api::{
     ClientConnection, Entity, Exchange as View, Failure, Flow, Latencies, Matched, Needs, Phase,
-    Reply, Step, Summary, Tls, Turn, Upstream, Work,
+    Reply, Source, Step, Summary, Tls, Turn, Upstream, Work,
 };
 use router::Protocol;
 use snapshot::{Chain, ChainKey, Instance, Plugins, Service};
@@ -94,7 +94,13 @@ impl Plugged {
     pub fn has(&self, phase: Phase) -> bool {
         self.chosen
             .iter()
-            .any(|instance| instance.needs.phases.contains(phase))
+            .any(|instance| self.takes_turn(instance, phase))
+    }
+
+    /// Whether a handler has work in a phase, and has not said that it wants no turn.
+    fn takes_turn(&self, instance: &Arc<Instance>, phase: Phase) -> bool {
+        instance.needs.phases.contains(phase)
+            && !(phase == Phase::Response && self.work.skips_response(mark(instance)))
     }
 
     /// Whether a handler that applies changes how long the answer's body is.
@@ -115,8 +121,8 @@ impl Plugged {
     /// Perf: handlers are taken out one by one, so that a piece of a body costs no list of them.
     fn next(&self, phase: Phase, at: &mut usize) -> Option<Arc<Instance>> {
         let rest = self.chosen.get(*at..)?;
-        let has_work = |instance: &Arc<Instance>| instance.needs.phases.contains(phase);
-        let found = rest.iter().position(has_work)?;
+        let takes_turn = |instance: &Arc<Instance>| self.takes_turn(instance, phase);
+        let found = rest.iter().position(takes_turn)?;
         *at += found + 1;
         rest.get(found).cloned()
     }
@@ -505,6 +511,7 @@ impl Exchange {
                 started: self.started,
             },
             matched,
+            from_upstream: self.source == Source::Service && self.upstream_status.is_some(),
             work: &mut plugged.work,
         })
     }

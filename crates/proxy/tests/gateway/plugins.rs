@@ -69,6 +69,7 @@ impl Handler for Scripted {
             Phase::Log,
         ];
         let held = [Phase::Response, Phase::Log];
+        let passed = [Phase::Access, Phase::Response, Phase::HeaderFilter];
         Needs {
             request_body: self.does("replace the body"),
             body_arguments: self.does("look for arguments"),
@@ -77,6 +78,7 @@ impl Handler for Scripted {
             turns: self.does("look at turns"),
             ..Needs::phases(match self.config["does"].as_str() {
                 Some("hold the answer" | "answer instead") => &held,
+                Some("pass the answer") => &passed,
                 Some("only log") => &[Phase::Log],
                 _ => &all,
             })
@@ -117,6 +119,7 @@ impl Handler for Scripted {
                 let body = String::from_utf8_lossy(exchange.body());
                 self.note(format_args!("sees {body:?}"));
             }
+            "pass the answer" => exchange.work.skip_response(),
             "ask for something else" => {
                 *exchange.target = b"/else".to_vec();
                 exchange.set_query(b"a=b");
@@ -141,8 +144,13 @@ impl Handler for Scripted {
         Step::next()
     }
 
-    fn header_filter(&self, _: &mut Exchange<'_>, head: &mut ResponseHead) -> Result<(), Failure> {
+    fn header_filter(
+        &self,
+        exchange: &mut Exchange<'_>,
+        head: &mut ResponseHead,
+    ) -> Result<(), Failure> {
         self.note(format_args!("header_filter {}", head.status()));
+        assert_eq!(exchange.from_upstream, head.status() / 100 == 2);
         assert!(!self.does("panic at heads"));
         head.headers.append("X-Filtered", self.name.as_bytes())?;
         Ok(())
@@ -237,6 +245,27 @@ fn each_phase_gives_the_plugins_their_turns_by_priority() {
         "a log 200 upstream",
     ];
     assert_eq!(table.journal(), expected);
+}
+
+#[test]
+fn a_handler_may_do_without_its_turn_in_response() {
+    let upstream = Upstream::ok();
+    let passing = plugin(10, "a", "pass the answer", json!({}));
+    let (gateway, table) = gateway(&upstream, vec![passing.clone()]);
+    assert_eq!(status(&gateway.exchange(GET)), 200);
+    assert_eq!(table.journal(), ["a access", "a header_filter 200"]);
+    let holding = plugin(11, "bb", "hold the answer", json!({}));
+    let (gateway, table) = self::gateway(&upstream, vec![passing, holding]);
+    assert_eq!(status(&gateway.exchange(GET)), 201);
+    let journal = table.journal();
+    assert!(
+        journal.iter().any(|line| line.starts_with("bb response")),
+        "{journal:?}"
+    );
+    assert!(
+        !journal.iter().any(|line| line.starts_with("a response")),
+        "{journal:?}"
+    );
 }
 
 #[test]
