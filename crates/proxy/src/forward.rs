@@ -211,7 +211,7 @@ fn write_head(
 ) -> Result<(BytesMut, bool), Error> {
     let worker = &exchange.worker;
     let mut own = worker.own_lines.take();
-    own.clear();
+    own.clear_for_writing();
     exchange.add_request_lines(host, &mut own)?;
     let mut out = worker.scratch.take();
     exchange

@@ -31,11 +31,15 @@ pub(crate) fn write(
     out: &mut BytesMut,
 ) -> Result<(), Error> {
     let mut own = exchange.worker.own_lines.take();
-    own.clear();
+    let logs_head = exchange.logs_head();
+    match logs_head {
+        true => own.clear(),
+        false => own.clear_for_writing(),
+    }
     add_own(exchange, head, &mut own).map_err(cannot)?;
     head.write_with(&own, framing, connection, out)
         .map_err(cannot)?;
-    if exchange.logs_head() {
+    if logs_head {
         exchange
             .add_sent(framing, &mut own)
             .and_then(|()| own.apply(&mut head.headers))

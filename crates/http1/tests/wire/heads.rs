@@ -314,19 +314,33 @@ fn own_lines_take_no_value_that_could_end_a_line() {
 
 #[test]
 fn own_lines_that_are_applied_take_the_place_of_all_that_have_their_names() {
+    for [own_written, more_written] in [[false, false], [false, true], [true, false]] {
+        let mut own = lines(own_written);
+        own.add(Known::XConsumerId, b"1").unwrap();
+        own.add(Known::Cookie, b"").unwrap();
+        own.leave_out(Known::XAnonymousConsumer);
+        let mut more = lines(more_written);
+        more.add_number(Known::XRealIp, 42).unwrap();
+        more.add_all(&own);
+        check_applied(&more);
+    }
+}
+
+fn lines(only_written: bool) -> OwnLines {
     let mut own = OwnLines::new();
-    own.add(Known::XConsumerId, b"1").unwrap();
-    own.add(Known::Cookie, b"").unwrap();
-    own.leave_out(Known::XAnonymousConsumer);
-    let mut more = OwnLines::new();
-    more.add_number(Known::XRealIp, 42).unwrap();
-    more.add_all(&own);
+    if only_written {
+        own.clear_for_writing();
+    }
+    own
+}
+
+fn check_applied(own: &OwnLines) {
     let mut head = head();
     head.headers.set(Known::XConsumerId, "mallory").unwrap();
     head.headers.append("x-anonymous-consumer", "true").unwrap();
     head.headers.append("X-anonymous-Consumer", "yes").unwrap();
     for _ in 0..2 {
-        more.apply(&mut head.headers).unwrap();
+        own.apply(&mut head.headers).unwrap();
         assert_eq!(
             written(&head),
             "GET / HTTP/1.1\r\nHost: h\r\nX-A: 1\r\nx-a: 2\r\nX-C: 3\r\n\
