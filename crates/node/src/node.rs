@@ -122,6 +122,7 @@ impl Node {
             id,
             hostname: info::hostname().into(),
             token: concat!("silverback/", env!("CARGO_PKG_VERSION")).into(),
+            sends_via: settings.headers.via,
             cache_memory: settings.limits.cache_memory,
             lua: convert::untrusted_lua(&settings),
             spans: convert::spans(&settings),

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http1::{Headers, Known, RequestHead};
@@ -112,6 +112,8 @@ pub struct Work {
     pub body: Option<Bytes>,
     /// How long the body is that the client sent, if a plugin of the chain needs it; it may be too long for `body`.
     pub body_length: u64,
+    /// How long the handler waited for another server that it asked in the upstream's place, and whose answer it gives.
+    pub waited: Option<Duration>,
     /// Whether the client gets no body with the upstream's answer; said in `header_filter`, by a handler that has the
     /// phase `body_filter` as well.
     pub drops_body: bool,

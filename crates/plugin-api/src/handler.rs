@@ -166,6 +166,9 @@ pub struct Needs {
     pub body_arguments: bool,
     /// As `request_body`, but only for a body whose length is not announced.
     pub unannounced_body: bool,
+    /// With `request_body`: a body of up to so many bytes is held, also if that is longer than the setting for what is
+    /// kept in memory.
+    pub held_body: u64,
     /// `body_filter` changes how long the answer's body is, so that its length cannot be told in advance.
     pub changes_length: bool,
     /// `log` looks at the head of the answer.
@@ -182,6 +185,7 @@ impl Needs {
             request_body: false,
             body_arguments: false,
             unannounced_body: false,
+            held_body: 0,
             changes_length: false,
             answer_head: false,
             turns: false,
@@ -195,6 +199,11 @@ impl Needs {
             request_body: self.request_body || other.request_body,
             body_arguments: self.body_arguments || other.body_arguments,
             unannounced_body: self.unannounced_body || other.unannounced_body,
+            held_body: if self.held_body > other.held_body {
+                self.held_body
+            } else {
+                other.held_body
+            },
             changes_length: self.changes_length || other.changes_length,
             answer_head: self.answer_head || other.answer_head,
             turns: self.turns || other.turns,

@@ -64,8 +64,8 @@ pub use node_log::{LogLine, LogLines, NodeLog};
 pub use reply::{Body, Reply};
 pub use router::{Captures, normalize_path};
 pub use services::{
-    Background, BoxFuture, By, Connection, Destination, HttpRequest, HttpResponse, Lookup, Network,
-    NetworkError, NodeFacts, Random, Records, Services, TlsOptions, Unavailable,
+    Background, BoxFuture, By, Connection, Destination, HttpProxy, HttpRequest, HttpResponse,
+    Lookup, Network, NetworkError, NodeFacts, Random, Records, Services, TlsOptions, Unavailable,
 };
 pub use shared::Shared;
 pub use spans::{Spans, Turn};

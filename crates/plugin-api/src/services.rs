@@ -1,5 +1,6 @@
 //! What the gateway does for plugins, as traits: a plugin never sees a runtime, a socket or a database.
 
+use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -46,6 +47,8 @@ pub struct NodeFacts {
     pub hostname: Box<str>,
     /// The value of `Server` and `Via`, such as `silverback/0.1.0`.
     pub token: Box<str>,
+    /// Whether answers that come from elsewhere say in `Via` that they came through here.
+    pub sends_via: bool,
     /// How many bytes a cache of a plugin may take.
     pub cache_memory: u64,
     /// What Lua code in configuration may do.
@@ -149,6 +152,16 @@ pub trait Network: Send + Sync {
     /// Makes an HTTP request over a pooled connection.
     fn http(&self, request: HttpRequest) -> BoxFuture<Result<HttpResponse, NetworkError>>;
 
+    /// The same through an HTTP proxy.
+    fn http_through(
+        &self,
+        _proxy: HttpProxy,
+        _request: HttpRequest,
+    ) -> BoxFuture<Result<HttpResponse, NetworkError>> {
+        let error = NetworkError::Failed("proxies are not known here".to_owned());
+        Box::pin(std::future::ready(Err(error)))
+    }
+
     /// Sends one datagram.
     fn datagram(&self, to: Destination, bytes: Bytes) -> BoxFuture<Result<(), NetworkError>>;
 
@@ -209,6 +222,21 @@ pub struct HttpRequest {
     pub tls: TlsOptions,
     /// The longest answer that is read.
     pub max_response: usize,
+}
+
+/// A proxy that connections to other servers go through: plain requests are handed to it, those over TLS in a tunnel
+/// that it opens.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct HttpProxy {
+    pub at: Destination,
+    /// The value of `Proxy-Authorization`.
+    pub authorization: Option<String>,
+}
+
+impl fmt::Debug for HttpProxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.at.fmt(f)
+    }
 }
 
 /// What another server answered.

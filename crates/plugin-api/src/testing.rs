@@ -127,6 +127,7 @@ pub fn services(records: FakeRecords) -> Services {
             id: Uuid::from_u128(7),
             hostname: "node.test".into(),
             token: "silverback/test".into(),
+            sends_via: true,
             cache_memory: 1 << 20,
             lua: crate::UntrustedLua::default(),
             spans: crate::Spans::default(),

@@ -165,7 +165,7 @@ impl Exchange {
                 || (needs.unannounced_body && unannounced)
                 || (needs.body_arguments && BodyArguments::may_follow(&self.head))
             {
-                body = Some(Box::pin(self.read_body_for_plugins(client)).await?);
+                body = Some(Box::pin(self.read_body_for_plugins(client, needs.held_body)).await?);
             }
             if let Some(answer) = Box::pin(self.access()).await {
                 return Box::pin(own_answer::send_plugin(self, client, *answer)).await;
@@ -215,15 +215,18 @@ impl Exchange {
         }
     }
 
-    /// The body, held as a whole so that plugins can see it and replace it.
+    /// The body, held as a whole so that plugins can see it and replace it; in memory if it has no more than `held` bytes.
     async fn read_body_for_plugins(
         &mut self,
         client: &mut Client<'_>,
+        held: u64,
     ) -> Result<RequestBody, Error> {
         let limits = &self.published.settings.limits;
         let how = Reading {
             buffered: true,
-            in_memory: limits.body_in_memory,
+            in_memory: limits
+                .body_in_memory
+                .max(usize::try_from(held).unwrap_or(usize::MAX)),
             timeout: limits.body_timeout,
             slot: &self.slot,
         };

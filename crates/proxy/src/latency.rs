@@ -23,6 +23,11 @@ impl Latency {
         }
     }
 
+    /// Forgets what was waited for somebody else.
+    pub fn leave_out(&mut self, waited: Duration) {
+        self.started = self.answered.min(self.started + waited);
+    }
+
     /// Before the request went to the upstream.
     pub fn proxy(&self) -> u64 {
         millis(self.started, self.forwarded)

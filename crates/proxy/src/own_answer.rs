@@ -23,7 +23,10 @@ pub(crate) async fn send(
     client: &mut Client<'_>,
     mut reply: Reply,
 ) -> Result<(), Error> {
-    let times = Latency::of(exchange);
+    let mut times = Latency::of(exchange);
+    if let Some(waited) = exchange.waited_elsewhere() {
+        times.leave_out(waited);
+    }
     let debug = exchange.debug_lines().into_iter();
     let debug = debug.map(|(name, value)| (name.into(), value.into_bytes().into()));
     reply.headers.extend(debug);

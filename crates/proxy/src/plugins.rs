@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -389,11 +390,13 @@ impl Exchange {
             return;
         }
         let sent = plugged.sent.take();
+        let waited = plugged.work.waited;
         let tries = std::mem::take(&mut self.tries);
         let uri = self.target();
         let now = self.worker.clock.monotonic();
         let request = since(self.started, now);
         let wait = self.forwarded.zip(self.waited_until);
+        let wait = wait.map(|(asked, answered)| since(asked, answered));
         let summary = Summary {
             status: self.status.unwrap_or(499),
             head: sent.as_ref(),
@@ -406,9 +409,9 @@ impl Exchange {
             latencies: Latencies {
                 gateway: match self.forwarded {
                     Some(forwarded) => since(self.started, forwarded),
-                    None => request,
+                    None => request.saturating_sub(waited.unwrap_or_default()),
                 },
-                upstream: wait.map(|(asked, answered)| since(asked, answered)),
+                upstream: wait.or(waited),
                 request,
                 receive: self
                     .waited_until
@@ -432,6 +435,11 @@ impl Exchange {
         if let Some(head) = sent {
             head.recycle(&self.worker.buffers);
         }
+    }
+
+    /// How long a plugin waited for a server that it asked in the upstream's place.
+    pub fn waited_elsewhere(&self) -> Option<Duration> {
+        self.plugged.as_ref()?.work.waited
     }
 
     /// The bytes of the request, as far as the client announced or sent them.

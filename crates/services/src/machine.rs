@@ -48,10 +48,10 @@ impl LocalMachine {
         }))
     }
 
-    fn blocking(
+    fn blocking<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Inner) -> io::Result<()> + Send + 'static,
-    ) -> BoxFuture<io::Result<()>> {
+        work: impl FnOnce(&Inner) -> io::Result<T> + Send + 'static,
+    ) -> BoxFuture<io::Result<T>> {
         let inner = self.0.clone();
         let task = self.0.runtime.spawn_blocking(move || work(&inner));
         Box::pin(async move {
@@ -122,6 +122,15 @@ impl Machine for LocalMachine {
     fn append(&self, path: &str, reopen: bool, bytes: Bytes) -> BoxFuture<io::Result<()>> {
         let path: Box<str> = path.into();
         self.blocking(move |inner| inner.append(&path, reopen, &bytes))
+    }
+
+    fn read(&self, path: &str, most: u64) -> BoxFuture<io::Result<Bytes>> {
+        let path = PathBuf::from(path);
+        self.blocking(move |_| stdx::files::read_bounded(&path, most).map(Bytes::from))
+    }
+
+    fn environment(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok().filter(|value| !value.is_empty())
     }
 
     fn system_log(&self, message: Bytes) -> BoxFuture<io::Result<()>> {

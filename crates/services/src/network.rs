@@ -2,7 +2,7 @@
 
 mod http;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +13,8 @@ use net::connect::{Connector, Target, TargetTls};
 use net::dns::{Records, Resolver};
 use net::tls::{ClientTlsCache, ClientTlsSettings, TrustStore};
 use plugin_api::{
-    BoxFuture, Connection, Destination, HttpRequest, HttpResponse, Network, NetworkError,
-    TlsOptions,
+    BoxFuture, Connection, Destination, HttpProxy, HttpRequest, HttpResponse, Network,
+    NetworkError, TlsOptions,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::runtime::Handle;
@@ -61,6 +61,20 @@ impl Connections {
         self.0.open(to, tls, timeout).await
     }
 
+    fn exchange(
+        &self,
+        request: HttpRequest,
+        proxy: Option<HttpProxy>,
+    ) -> BoxFuture<Result<HttpResponse, NetworkError>> {
+        let inner = self.0.clone();
+        self.run(async move {
+            let limit = request.timeout;
+            let exchange = http::exchange(&inner, request, proxy);
+            let done = tokio::time::timeout(limit, exchange).await;
+            done.unwrap_or(Err(NetworkError::Timeout))
+        })
+    }
+
     /// Runs the future where sockets live, and gives back a future that any thread may wait for.
     fn run<T: Send + 'static>(
         &self,
@@ -96,6 +110,20 @@ impl Inner {
         })
     }
 
+    /// TLS over a connection that leads to `to` already; the caller bounds the time.
+    async fn secure(
+        &self,
+        stream: Stream,
+        to: &Destination,
+        options: &TlsOptions,
+    ) -> Result<Stream, NetworkError> {
+        let tls = self.target_tls(to, options)?;
+        let peer = stream.peer_addr().ip();
+        let peer = peer.map_or(IpAddr::from(Ipv4Addr::UNSPECIFIED), |address| address.ip());
+        let secured = tls.config.connect(stream, &tls.server_name, peer).await;
+        secured.map_err(|error| NetworkError::Failed(error.to_string()))
+    }
+
     fn target_tls(
         &self,
         to: &Destination,
@@ -122,13 +150,15 @@ impl Inner {
 
 impl Network for Connections {
     fn http(&self, request: HttpRequest) -> BoxFuture<Result<HttpResponse, NetworkError>> {
-        let inner = self.0.clone();
-        self.run(async move {
-            let limit = request.timeout;
-            let exchange = http::exchange(&inner, request);
-            let done = tokio::time::timeout(limit, exchange).await;
-            done.unwrap_or(Err(NetworkError::Timeout))
-        })
+        self.exchange(request, None)
+    }
+
+    fn http_through(
+        &self,
+        proxy: HttpProxy,
+        request: HttpRequest,
+    ) -> BoxFuture<Result<HttpResponse, NetworkError>> {
+        self.exchange(request, Some(proxy))
     }
 
     fn datagram(&self, to: Destination, bytes: Bytes) -> BoxFuture<Result<(), NetworkError>> {

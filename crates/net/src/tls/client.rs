@@ -117,7 +117,7 @@ impl ClientTls {
     }
 
     /// Turns a plain connection to `address` into a TLS one. The caller bounds the time.
-    pub(crate) async fn connect(
+    pub async fn connect(
         &self,
         stream: Stream,
         name: &str,

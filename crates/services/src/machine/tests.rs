@@ -61,3 +61,19 @@ async fn the_system_log_gets_messages_and_may_be_started_anew() {
         fs::remove_file(&path).unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_file_is_read_up_to_its_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    fs::write(&path, "token").unwrap();
+    let name = path.to_str().unwrap();
+    let machine = machine("/nowhere");
+    assert_eq!(&machine.read(name, 5).await.unwrap()[..], b"token");
+    assert!(machine.read(name, 4).await.is_err());
+    assert!(machine.read("/nowhere/at/all", 4).await.is_err());
+    assert_eq!(
+        machine.environment("SILVERBACK_TEST_THAT_NOBODY_SETS"),
+        None
+    );
+}

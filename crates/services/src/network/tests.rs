@@ -154,3 +154,68 @@ async fn datagrams_and_connections_carry_bytes() {
     assert_eq!(&open.read(16).await.expect("a read")[..], b"PING");
     assert!(open.read(16).await.expect("the end").is_empty());
 }
+
+/// A proxy that answers every request with these bytes, and what it was asked.
+fn proxy(answer: &'static [u8]) -> (HttpProxy, std::sync::mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let address = listener.local_addr().expect("an address");
+    let (told, asked) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let mut head = Vec::new();
+            let mut byte = [0];
+            while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|n| n == 1) {
+                head.push(byte[0]);
+            }
+            let _ = told.send(String::from_utf8_lossy(&head).into_owned());
+            let _ = stream.write_all(answer);
+        }
+    });
+    let proxy = HttpProxy {
+        at: Destination {
+            host: address.ip().to_string(),
+            port: address.port(),
+        },
+        authorization: Some("Basic dTpw".to_owned()),
+    };
+    (proxy, asked)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_proxy_is_told_where_a_plain_request_goes() {
+    let (proxy, asked) = proxy(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+    let mut request = request(([192, 0, 2, 1], 81).into());
+    request.body = Bytes::new();
+    let answer = connections().http_through(proxy, request).await;
+    assert_eq!(&answer.expect("an answer").body[..], b"hi");
+    let asked = asked.recv().expect("a request").to_lowercase();
+    assert!(asked.starts_with("post http://192.0.2.1:81/a?b http/1.1\r\n"));
+    assert!(asked.contains("\r\nhost: 192.0.2.1:81\r\n"), "{asked}");
+    assert!(asked.contains("\r\nproxy-authorization: basic dtpw\r\n"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_proxy_that_opens_no_connection_is_an_error_that_says_so() {
+    let endless: &'static [u8] = Box::leak(vec![b'x'; MOST_BYTES].into_boxed_slice());
+    for (answer, words) in [
+        (&b"HTTP/1.1 407 No\r\n\r\n"[..], "407 No"),
+        (b"SSH-2.0\r\n\r\n", "SSH-2.0"),
+        (endless, "too long"),
+        (b"HTTP/1.1 200 OK\r\n", ""),
+        (b"HTTP/1.1 200 OK\r\n\r\nno TLS", ""),
+    ] {
+        let (proxy, asked) = proxy(answer);
+        let mut request = request(([192, 0, 2, 1], 444).into());
+        request.url = "https://functions.test:444/".to_owned();
+        let failed = connections().http_through(proxy, request).await;
+        let text = failed.expect_err("an error").to_string();
+        assert!(text.contains(words), "{text}");
+        let asked = asked.recv().expect("a request");
+        assert!(asked.starts_with("CONNECT functions.test:444 HTTP/1.1\r\n"));
+        assert!(asked.contains("\r\nProxy-Authorization: Basic dTpw\r\n"));
+    }
+}
+
+/// More than a proxy may say.
+const MOST_BYTES: usize = 64 << 10;
