@@ -6,3 +6,7 @@ pub mod post_function;
 pub mod pre_function;
 
 mod functions;
+mod outbound;
+
+#[cfg(test)]
+mod fakes;

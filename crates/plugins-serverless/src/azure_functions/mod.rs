@@ -1,5 +1,7 @@
 //! azure-functions: Calls an Azure function in place of an upstream.
 
+mod handler;
+
 use plugin_api::{BUNDLED_VERSION, Declaration, Phase, Phases, Plugin, fields};
 use schema::{Field, Subschema};
 
@@ -16,7 +18,7 @@ pub const DECLARATION: Declaration = Declaration {
 };
 
 /// The row of the table.
-pub const PLUGIN: Plugin = Plugin::declared(&DECLARATION);
+pub const PLUGIN: Plugin = Plugin::new(&DECLARATION, handler::build);
 
 fn schema() -> Subschema {
     Subschema::new("azure-functions")
@@ -80,3 +82,6 @@ fn config() -> Field {
     )
     .required()
 }
+
+#[cfg(test)]
+mod tests;
