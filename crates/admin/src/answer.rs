@@ -11,7 +11,12 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=ut
 
 /// An answer with a JSON body.
 pub fn json_body(status: StatusCode, body: &Value) -> Response {
-    build(status, JSON, body.to_string())
+    json_text(status, body.to_string())
+}
+
+/// An answer whose body is JSON already.
+pub fn json_text(status: StatusCode, body: String) -> Response {
+    build(status, JSON, body)
 }
 
 /// An answer whose body is `{"message": …}`.

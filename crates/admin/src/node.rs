@@ -204,8 +204,8 @@ pub enum Document {
 /// What became of a document.
 #[derive(Debug, Clone)]
 pub enum Loaded {
-    /// The node uses it now; the entities by collection name, then by id.
-    Replaced(Value),
+    /// The node uses it now; as JSON, the entities by collection name, then by id.
+    Replaced(String),
     /// It is the configuration in use.
     Unchanged,
 }

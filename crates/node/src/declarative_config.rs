@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use crate::Error;
 use crate::applied::wait_until_applied;
 use crate::info::Process;
+use crate::memory;
 use crate::stores::DeclaredEntities;
 
 /// The last good configuration, under the prefix.
@@ -100,10 +101,8 @@ impl LiveConfig {
         };
         let _loading = self.loading.lock().await;
         let read = move || declarative::Document::read(&text, format);
-        let config = self
-            .parse(read)
-            .await?
-            .map_err(|errors| invalid(&source, &errors))?;
+        let config = self.parse(read).await?;
+        let config = config.map_err(|errors| invalid(&source, &errors))?;
         let used = self.replace(config).await.map_err(Error::Configuration)?;
         if let Err(error) = self.keep(used).await {
             // The next start finds what the settings name.
@@ -210,21 +209,22 @@ impl DeclarativeConfig for LiveConfig {
         };
         let refuse =
             |errors: declarative::Errors| LoadError::Invalid(errors.to_json(flatten_errors));
-        let document = match document {
-            Document::Text(text) => {
-                declarative::Document::read(text.as_bytes(), Format::Auto).map_err(refuse)?
-            }
-            Document::Object(object) => declarative::Document::from_value(object),
+        let failed = |error: Error| LoadError::Failed(error.to_string());
+        let read = move || match document {
+            Document::Text(text) => declarative::Document::read(text.as_bytes(), Format::Auto),
+            Document::Object(object) => Ok(declarative::Document::from_value(object)),
         };
+        let document = on_own_thread(read).await.map_err(failed)?.map_err(refuse)?;
         if check_hash && document.hash() == *self.hash.lock() {
             return Ok(Loaded::Unchanged);
         }
-        let parsed = self.parse(move || Ok(document)).await;
-        let parsed = parsed.map_err(|error| LoadError::Failed(error.to_string()))?;
+        let parsed = self.parse(move || Ok(document)).await.map_err(failed)?;
         let config = parsed.map_err(refuse)?;
-        let shown = config.to_json();
         let used = self.replace(config).await.map_err(LoadError::Failed)?;
+        let shown = used.clone();
         self.keep(used).await.map_err(LoadError::Failed)?;
-        Ok(Loaded::Replaced(shown))
+        let shown = on_own_thread(move || shown.to_json()).await;
+        memory::freed();
+        Ok(Loaded::Replaced(shown.map_err(failed)?))
     }
 }

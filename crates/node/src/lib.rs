@@ -13,6 +13,7 @@ mod info;
 mod limits;
 mod log_level;
 mod membership;
+mod memory;
 pub mod metrics;
 mod node;
 pub mod offline;

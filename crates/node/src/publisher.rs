@@ -13,6 +13,7 @@ use snapshot::{Change, ENTITIES, Problem, Snapshot};
 use store::{Catalog, Store, Version};
 use tokio::task::JoinHandle;
 
+use crate::memory;
 use crate::plugin_table::LateRecords;
 
 /// How often configurations that no request uses any more are looked for.
@@ -92,7 +93,7 @@ fn wanted(change: &store::Change) -> Option<Change> {
 /// Frees configurations that were replaced, off the workers, for as long as there is a data plane.
 pub fn clear(data_plane: &Arc<Shared>) -> JoinHandle<()> {
     let data_plane: Weak<Shared> = Arc::downgrade(data_plane);
-    tokio::spawn(async move {
+    let clearing = async move {
         let mut ticks = tokio::time::interval(CLEARING);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -102,9 +103,19 @@ pub fn clear(data_plane: &Arc<Shared>) -> JoinHandle<()> {
             };
             // Freeing a large one takes its time.
             let freed = tokio::task::spawn_blocking(move || data_plane.free_retired()).await;
-            if let Err(error) = freed {
-                tracing::error!("configurations that were replaced are not freed: {error}");
+            match freed {
+                Ok(true) => memory::freed(),
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::error!("configurations that were replaced are not freed: {error}");
+                }
             }
+        }
+    };
+    tokio::spawn(async move {
+        tokio::select! {
+            () = clearing => {}
+            () = memory::give_back() => {}
         }
     })
 }

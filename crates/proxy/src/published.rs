@@ -115,14 +115,14 @@ impl Shared {
         self.published.load().snapshot.clone()
     }
 
-    /// Frees what was published before and no request holds any more. With a large configuration that takes a while, so
-    /// the node does it on a thread of its own; a worker never does.
-    pub fn free_retired(&self) {
+    /// Frees what was published before and no request holds any more, and tells whether there was any. With a large
+    /// configuration that takes a while, so the node does it on a thread of its own; a worker never does.
+    pub fn free_retired(&self) -> bool {
         let mut retired = self.retired.lock();
         let free = retired.extract_if(.., |published| Arc::strong_count(published) == 1);
         let free: Vec<_> = free.collect();
         drop(retired);
-        drop(free);
+        !free.is_empty()
     }
 
     /// What is served now, with the settings that it is served by.

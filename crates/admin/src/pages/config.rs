@@ -31,10 +31,10 @@ pub async fn config(call: Call<'_>) -> Result<Response, Error> {
     let check_hash = option("check_hash").is_some_and(|value| matches!(text(value).as_str(), "1"));
     let flatten_errors = option("flatten_errors").is_some_and(is_truthy);
     match declarative
-        .load(document(&call)?, check_hash, flatten_errors)
+        .load(document(call)?, check_hash, flatten_errors)
         .await
     {
-        Ok(Loaded::Replaced(entities)) => Ok(answer::json_body(StatusCode::CREATED, &entities)),
+        Ok(Loaded::Replaced(entities)) => Ok(answer::json_text(StatusCode::CREATED, entities)),
         Ok(Loaded::Unchanged) => Ok(answer::empty(StatusCode::NOT_MODIFIED)),
         Err(LoadError::Invalid(body)) => Err(Error::Body(StatusCode::BAD_REQUEST, body)),
         Err(busy @ LoadError::Busy) => {
@@ -49,8 +49,8 @@ pub async fn config(call: Call<'_>) -> Result<Response, Error> {
 }
 
 /// Finds the document: the body as an object, the argument `config`, or the body as text.
-fn document(call: &Call<'_>) -> Result<Document, Error> {
-    let mut object = call.body.clone();
+fn document(call: Call<'_>) -> Result<Document, Error> {
+    let mut object = call.body;
     object.remove("check_hash");
     object.remove("flatten_errors");
     if object.contains_key("_format_version") {

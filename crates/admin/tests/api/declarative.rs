@@ -49,7 +49,7 @@ impl DeclarativeConfig for Recorder {
             "invalid" => Err(LoadError::Invalid(json!({ "code": 14 }))),
             "busy" => Err(LoadError::Busy),
             "failed" => Err(LoadError::Failed("the disk is full".to_owned())),
-            _ => Ok(Loaded::Replaced(json!({ "services": {} }))),
+            _ => Ok(Loaded::Replaced(json!({ "services": {} }).to_string())),
         }
     }
 }

@@ -54,7 +54,7 @@ fn parse(text: &str) -> Result<Config, Errors> {
 
 fn good(text: &str) -> Value {
     match parse(text) {
-        Ok(config) => config.to_json(),
+        Ok(config) => serde_json::from_str(&config.to_json()).expect("JSON"),
         Err(errors) => panic!("{errors}"),
     }
 }

@@ -1,7 +1,7 @@
 //! What a node weighs. The figures of a release build are a benchmark's business; these tests find what grows.
 
 use serde_json::{Value, json};
-use testing::{Backend, Place};
+use testing::{Backend, Place, eventually};
 
 #[test]
 fn ten_thousand_routes_are_imported_started_with_and_served() {
@@ -55,4 +55,26 @@ fn changes_and_requests_in_great_number_do_not_make_a_node_grow() {
     println!("300 changes and 3000 requests: {grown} MiB more than {before} MiB");
     assert!(grown < 15, "{grown} MiB more");
     node.assert_serves("/r");
+}
+
+#[test]
+fn a_node_gives_back_what_a_large_configuration_took_to_read() {
+    let place = Place::new().with("DATABASE", "off");
+    let node = place.start();
+    let services: Vec<Value> = (0..5_000)
+        .map(|number| {
+            let routes = json!([{ "paths": [format!("/r{number}/")] }]);
+            json!({ "url": "http://127.0.0.1:1", "name": format!("s{number}"), "routes": routes })
+        })
+        .collect();
+    let document = json!({ "_format_version": "3.0", "services": services });
+    let idle = node.resident_mib();
+    let loaded = node.admin("POST", "/config", &document);
+    assert_eq!(loaded.status, 201, "{}", loaded.text());
+    let most = node.resident_mib();
+    println!("{idle} MiB before, {most} MiB while it is loaded");
+    // Half of it is what is kept.
+    eventually("the garbage is given back", || {
+        node.resident_mib() < (idle + most) / 2
+    });
 }
