@@ -16,7 +16,7 @@ const HOLDS: Duration = Duration::from_secs(1);
 pub(crate) struct WallTime {
     clock: Arc<dyn Clock>,
     /// One moment by both clocks.
-    read: Cell<(Instant, SystemTime)>,
+    anchor: Cell<(Instant, SystemTime)>,
     /// What was told last.
     told: Cell<(Instant, SystemTime)>,
 }
@@ -26,7 +26,7 @@ impl WallTime {
         let now = (clock.monotonic(), clock.now());
         Self {
             clock,
-            read: Cell::new(now),
+            anchor: Cell::new(now),
             told: Cell::new(now),
         }
     }
@@ -34,22 +34,31 @@ impl WallTime {
     /// The time of day at a moment of the recent past.
     pub fn of(&self, moment: Instant) -> SystemTime {
         let (told, time) = self.told.get();
-        if told == moment && told.saturating_duration_since(self.read.get().0) <= HOLDS {
+        if told == moment {
             return time;
         }
-        let (mut read, mut time) = self.read.get();
-        if moment.saturating_duration_since(read) > HOLDS {
-            (read, time) = (self.clock.monotonic(), self.clock.now());
-            self.read.set((read, time));
-        }
-        let there = match moment.checked_duration_since(read) {
+        let (anchor, time) = self.anchor.get();
+        let there = match moment.checked_duration_since(anchor) {
+            Some(later) if later > HOLDS => self.read(moment),
             Some(later) => time.checked_add(later),
-            None => time.checked_sub(read.saturating_duration_since(moment)),
+            None => before(time, anchor, moment),
         };
         let time = there.unwrap_or(time);
         self.told.set((moment, time));
         time
     }
+
+    /// Reads both clocks for the time of day at a moment.
+    fn read(&self, moment: Instant) -> Option<SystemTime> {
+        let (read, time) = (self.clock.monotonic(), self.clock.now());
+        self.anchor.set((read, time));
+        before(time, read, moment)
+    }
+}
+
+/// The time of day at a moment, from that at a later one.
+fn before(time: SystemTime, later: Instant, moment: Instant) -> Option<SystemTime> {
+    time.checked_sub(later.saturating_duration_since(moment))
 }
 
 #[cfg(test)]
