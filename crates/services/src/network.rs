@@ -2,7 +2,8 @@
 
 mod http;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,9 @@ use plugin_api::{
     NetworkError, TlsOptions,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UdpSocket;
 use tokio::runtime::Handle;
+use tokio::sync::OnceCell;
 
 use self::http::Pool;
 
@@ -32,6 +35,25 @@ struct Inner {
     /// Who may have signed a certificate; `None` trusts nobody.
     trust: Option<TrustStore>,
     pool: Pool,
+    datagrams: Datagrams,
+}
+
+/// The sockets that all datagrams leave by.
+#[derive(Default)]
+struct Datagrams {
+    v4: OnceCell<UdpSocket>,
+    v6: OnceCell<UdpSocket>,
+}
+
+impl Datagrams {
+    async fn send(&self, to: SocketAddr, bytes: &[u8]) -> io::Result<()> {
+        let (socket, local): (_, SocketAddr) = match to {
+            SocketAddr::V4(_) => (&self.v4, (Ipv4Addr::UNSPECIFIED, 0).into()),
+            SocketAddr::V6(_) => (&self.v6, (Ipv6Addr::UNSPECIFIED, 0).into()),
+        };
+        let socket = socket.get_or_try_init(|| UdpSocket::bind(local)).await?;
+        socket.send_to(bytes, to).await.map(drop)
+    }
 }
 
 impl Connections {
@@ -43,6 +65,7 @@ impl Connections {
             tls: ClientTlsCache::default(),
             trust,
             pool: Pool::default(),
+            datagrams: Datagrams::default(),
         }))
     }
 
@@ -164,16 +187,10 @@ impl Network for Connections {
     fn datagram(&self, to: Destination, bytes: Bytes) -> BoxFuture<Result<(), NetworkError>> {
         let inner = self.0.clone();
         self.run(async move {
-            let failed = |error: std::io::Error| NetworkError::Failed(error.to_string());
             let address = inner.resolver.resolve_address(&to.host, to.port).await;
             let address = address.map_err(|error| NetworkError::Failed(error.to_string()))?;
-            let local: SocketAddr = match address {
-                SocketAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
-                SocketAddr::V6(_) => ([0u16; 8], 0).into(),
-            };
-            let socket = tokio::net::UdpSocket::bind(local).await.map_err(failed)?;
-            socket.send_to(&bytes, address).await.map_err(failed)?;
-            Ok(())
+            let sent = inner.datagrams.send(address, &bytes).await;
+            sent.map_err(|error| NetworkError::Failed(error.to_string()))
         })
     }
 
@@ -237,7 +254,7 @@ impl Connection for Open {
 
 async fn within<T>(
     timeout: Duration,
-    io: impl Future<Output = std::io::Result<T>>,
+    io: impl Future<Output = io::Result<T>>,
 ) -> Result<T, NetworkError> {
     match tokio::time::timeout(timeout, io).await {
         Ok(done) => done.map_err(|error| NetworkError::Failed(error.to_string())),

@@ -130,11 +130,16 @@ async fn datagrams_and_connections_carry_bytes() {
         port: address.port(),
     };
     let address = socket.local_addr().expect("an address");
-    let sent = network.datagram(to(address), Bytes::from_static(b"ping"));
-    sent.await.expect("a datagram");
     let mut buffer = [0; 16];
-    let read = socket.recv(&mut buffer).expect("a datagram");
-    assert_eq!(&buffer[..read], b"ping");
+    let mut senders = Vec::new();
+    for text in ["ping", "pong"] {
+        let sent = network.datagram(to(address), Bytes::from_static(text.as_bytes()));
+        sent.await.expect("a datagram");
+        let (read, sender) = socket.recv_from(&mut buffer).expect("a datagram");
+        assert_eq!(&buffer[..read], text.as_bytes());
+        senders.push(sender);
+    }
+    assert_eq!(senders[0], senders[1], "one socket for all of them");
 
     let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let address = listener.local_addr().expect("an address");
