@@ -3,7 +3,7 @@
 //! A worker only copies an entry behind the last one. A task on the control side takes batches out and sends them, as
 //! long as there are any; it is started by the first entry of an empty queue. When the collector is slow or away, the
 //! queue fills up to its limits; then the oldest entries are dropped and counted, and clients notice nothing. What a
-//! collector finds too large is sent in halves.
+//! collector finds too large is sent in halves, and one that refuses single entries as well is asked less and less often.
 //!
 //! Handlers with equal parameters share a queue. It outlives them, so that no entry is lost when configuration changes;
 //! at a graceful stop what waits is sent at once.
@@ -201,12 +201,16 @@ struct Drain {
     stopping: BoxFuture<()>,
     stops: bool,
     ended: bool,
+    /// How long to wait after the next entry that is too large by itself: not at all after the first, then for longer each
+    /// time, until something is taken.
+    after_refusal: Duration,
 }
 
 impl Drain {
     fn of(queue: Arc<Queue>) -> Self {
         Self {
             stopping: queue.background.stopping(),
+            after_refusal: Duration::ZERO,
             queue,
             stops: false,
             ended: false,
@@ -271,6 +275,7 @@ impl Drain {
         let mut parts = vec![batch];
         while let Some(part) = parts.pop() {
             if self.send(&part).await {
+                self.after_refusal = Duration::ZERO;
                 let memory = part.into_memory();
                 let mut state = self.queue.state.lock();
                 state.spare = memory.or(state.spare.take());
@@ -278,6 +283,7 @@ impl Drain {
                 parts.extend([second, first]);
             } else {
                 self.give_up_refused(&part);
+                self.pause_after_refusal().await;
             }
         }
     }
@@ -325,6 +331,19 @@ impl Drain {
                 length = entry.bytes(),
                 "a log entry is too large for its collector and lost; more of them are only counted"
             );
+        }
+    }
+
+    /// Leaves a collector that takes nothing alone for a while; a stop waits for nobody.
+    async fn pause_after_refusal(&mut self) {
+        let (first, longest) = (
+            self.queue.limits.first_retry,
+            self.queue.limits.longest_retry,
+        );
+        let delay = self.after_refusal;
+        self.after_refusal = delay.saturating_mul(2).max(first).min(longest);
+        if !delay.is_zero() && !self.stops {
+            self.pause(delay).await;
         }
     }
 

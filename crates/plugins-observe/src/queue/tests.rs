@@ -247,6 +247,37 @@ async fn what_is_too_large_is_sent_in_parts_and_single_entries_that_are_it_are_c
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_collector_that_finds_everything_too_large_is_asked_less_and_less_often() {
+    let bench = Bench::new();
+    bench.seen.most.store(1, Ordering::SeqCst);
+    let queue = bench.queue(limits());
+    push(&queue, &["11", "22", "33", "44", "55", "66"]);
+    // A batch of three is five attempts; after each entry but the first there is a pause: 10, 20, 40, 80 ms.
+    for (passes, attempts) in [(1, 4), (10, 5), (20, 7), (38, 7), (2, 9), (80, 10)] {
+        bench.pass(Duration::from_millis(passes)).await;
+        assert_eq!(bench.seen.attempts.load(Ordering::SeqCst), attempts);
+    }
+    bench.pass(Duration::from_secs(1)).await;
+    push(&queue, &["7", "8", "9", "00", "a", "b"]);
+    bench.seen.most.store(3, Ordering::SeqCst);
+    bench.pass(MOMENT).await;
+    bench.seen.most.store(1, Ordering::SeqCst);
+    assert_eq!(
+        bench.seen.batches()[0],
+        ["7", "8", "9"],
+        "what is taken ends it"
+    );
+    bench.tasks.stop();
+    let before = bench.seen.attempts.load(Ordering::SeqCst);
+    push(&queue, &["77", "88", "99"]);
+    bench.pass(MOMENT).await;
+    assert!(
+        bench.seen.attempts.load(Ordering::SeqCst) >= before + 5,
+        "a stop does not wait"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_collector_that_hangs_costs_the_oldest_entries_and_no_more_memory() {
     let bench = Bench::new();
     bench.seen.hangs.store(true, Ordering::SeqCst);
