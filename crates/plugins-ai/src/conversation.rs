@@ -51,7 +51,8 @@ pub fn request(exchange: &Exchange<'_>, most: u64) -> Map<String, Value> {
         .unwrap_or_default()
 }
 
-fn is_json(content_type: &[u8]) -> bool {
+/// Whether a content type is JSON's.
+pub fn is_json(content_type: &[u8]) -> bool {
     let end = content_type.iter().position(|byte| *byte == b';');
     let kind = content_type[..end.unwrap_or(content_type.len())].trim_ascii();
     kind.eq_ignore_ascii_case(b"application/json")

@@ -7,8 +7,16 @@ pub mod ai_proxy;
 pub mod ai_request_transformer;
 pub mod ai_response_transformer;
 
+mod coding;
 mod conversation;
+mod effects;
+mod endpoint;
+mod events;
+mod introspection;
 mod model;
+mod provider;
+mod settings;
+mod usage;
 
 #[cfg(test)]
 mod tests;

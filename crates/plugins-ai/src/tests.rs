@@ -44,3 +44,107 @@ pub(crate) fn send(
         .expect("a message")
         .to_owned())
 }
+
+/// A model that always says the same, and what it was asked.
+pub(crate) struct FakeModel {
+    status: u16,
+    answer: String,
+    pub(crate) asked: parking_lot::Mutex<Vec<plugin_api::HttpRequest>>,
+}
+
+impl FakeModel {
+    /// Services with such a model in their network.
+    pub(crate) fn services(
+        status: u16,
+        answer: &str,
+    ) -> (plugin_api::Services, std::sync::Arc<Self>) {
+        let model = std::sync::Arc::new(Self {
+            status,
+            answer: answer.to_owned(),
+            asked: parking_lot::Mutex::default(),
+        });
+        let mut services = services(FakeRecords::default());
+        services.network = model.clone();
+        (services, model)
+    }
+}
+
+fn only_http<T: Send + 'static>() -> plugin_api::BoxFuture<Result<T, plugin_api::NetworkError>> {
+    let error = plugin_api::NetworkError::Failed("a model speaks HTTP".to_owned());
+    Box::pin(std::future::ready(Err(error)))
+}
+
+impl plugin_api::Network for FakeModel {
+    fn http(
+        &self,
+        request: plugin_api::HttpRequest,
+    ) -> plugin_api::BoxFuture<Result<plugin_api::HttpResponse, plugin_api::NetworkError>> {
+        self.asked.lock().push(request);
+        if self.status == 0 {
+            return only_http();
+        }
+        let answer = plugin_api::HttpResponse {
+            status: self.status,
+            headers: Vec::new(),
+            body: self.answer.clone().into(),
+        };
+        Box::pin(std::future::ready(Ok(answer)))
+    }
+
+    fn datagram(
+        &self,
+        _: plugin_api::Destination,
+        _: Bytes,
+    ) -> plugin_api::BoxFuture<Result<(), plugin_api::NetworkError>> {
+        only_http()
+    }
+
+    fn connect(
+        &self,
+        _: plugin_api::Destination,
+        _: Option<plugin_api::TlsOptions>,
+        _: std::time::Duration,
+    ) -> plugin_api::BoxFuture<Result<Box<dyn plugin_api::Connection>, plugin_api::NetworkError>>
+    {
+        only_http()
+    }
+
+    fn resolve(
+        &self,
+        _: &str,
+        _: u16,
+    ) -> plugin_api::BoxFuture<Result<Vec<std::net::SocketAddr>, plugin_api::NetworkError>> {
+        only_http()
+    }
+}
+
+/// An answer of OpenAI's in which the model says a text.
+pub(crate) fn saying(text: &str) -> String {
+    let message = serde_json::json!({ "role": "assistant", "content": text });
+    let usage = serde_json::json!({ "prompt_tokens": 3, "completion_tokens": 2 });
+    serde_json::json!({ "choices": [{ "message": message }], "usage": usage }).to_string()
+}
+
+/// The configuration of a plugin that has a model rewrite something.
+pub(crate) fn transforming(more: &Value) -> Value {
+    let mut config = serde_json::json!({
+        "prompt": "translate",
+        "transformation_extract_pattern": null,
+        "parse_llm_response_json_instructions": false,
+        "http_timeout": 60000,
+        "https_verify": true,
+        "max_request_body_size": 100,
+        "http_proxy_host": null,
+        "https_proxy_host": null,
+        "llm": {
+            "route_type": "llm/v1/chat",
+            "auth": { "header_name": "X-Key", "header_value": "secret",
+                "param_name": "k", "param_value": "v", "param_location": "query" },
+            "model": { "provider": "openai", "name": "m", "options": null },
+            "logging": { "log_statistics": true, "log_payloads": true },
+        },
+    });
+    let members = config.as_object_mut().expect("an object");
+    members.extend(more.as_object().expect("an object").clone());
+    config
+}

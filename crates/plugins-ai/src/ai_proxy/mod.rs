@@ -1,5 +1,10 @@
 //! ai-proxy: Sends requests to language models of many providers in one format.
 
+mod asked;
+mod handler;
+mod request;
+mod statistics;
+
 use plugin_api::{BUNDLED_VERSION, Declaration, Phase, Phases, Plugin, fields};
 use schema::{Check, Field, Subschema};
 
@@ -12,14 +17,20 @@ pub const DECLARATION: Declaration = Declaration {
         format.",
     version: BUNDLED_VERSION,
     priority: 770,
-    phases: Phases::of(&[Phase::Access, Phase::HeaderFilter, Phase::BodyFilter]),
+    phases: Phases::of(&[
+        Phase::Access,
+        Phase::Response,
+        Phase::HeaderFilter,
+        Phase::BodyFilter,
+        Phase::Log,
+    ]),
     schema,
     without_database: None,
     entities: &[],
 };
 
 /// The row of the table.
-pub const PLUGIN: Plugin = Plugin::declared(&DECLARATION);
+pub const PLUGIN: Plugin = Plugin::new(&DECLARATION, handler::build);
 
 fn schema() -> Subschema {
     Subschema::new("ai-proxy")
@@ -94,3 +105,6 @@ fn config() -> Field {
     ]);
     model::with_checks(Field::record("The settings of the plugin.", all).required())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! ai-response-transformer: Lets a language model rewrite the answer.
 
+mod handler;
+
 use plugin_api::{BUNDLED_VERSION, Declaration, Phase, Phases, Plugin, fields};
 use schema::{Check, Field, Subschema};
 
@@ -11,14 +13,14 @@ pub const DECLARATION: Declaration = Declaration {
     description: "Lets a language model rewrite the answer.",
     version: BUNDLED_VERSION,
     priority: 768,
-    phases: Phases::of(&[Phase::Access, Phase::HeaderFilter, Phase::BodyFilter]),
+    phases: Phases::of(&[Phase::Access, Phase::Response]),
     schema,
     without_database: None,
     entities: &[],
 };
 
 /// The row of the table.
-pub const PLUGIN: Plugin = Plugin::declared(&DECLARATION);
+pub const PLUGIN: Plugin = Plugin::new(&DECLARATION, handler::build);
 
 fn schema() -> Subschema {
     Subschema::new("ai-response-transformer")
@@ -115,3 +117,6 @@ fn config() -> Field {
     )
     .required()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,252 @@
+//! Asks a model instead of the service, and brings its answer into OpenAI's form.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use plugin_api::{
+    Configured, Exchange, Failure, Flow, Handler, Known, Needs, Phase, ResponseHead, Services,
+    Step, Summary,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use stdx::Clock;
+
+use super::asked::{Asked, Passing};
+use super::{request, statistics};
+use crate::coding;
+use crate::conversation::{Format, refusal};
+use crate::effects;
+use crate::provider;
+use crate::settings::{Llm, Provider, RouteType};
+use crate::usage::Tokens;
+
+/// The header that names the model.
+const MODEL: &str = "X-Kong-LLM-Model";
+
+#[derive(Deserialize)]
+struct Config {
+    response_streaming: Streaming,
+    max_request_body_size: u64,
+    model_name_header: bool,
+    llm_format: Format,
+}
+
+/// Whether answers may, may not or must be streamed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Streaming {
+    Allow,
+    Deny,
+    Always,
+}
+
+pub(super) struct Proxy {
+    pub llm: Llm,
+    pub streaming: Streaming,
+    /// The most bytes of a request that are looked at.
+    pub most: u64,
+    names_model: bool,
+    pub id: String,
+    clock: Arc<dyn Clock>,
+}
+
+pub(crate) fn build(
+    record: &Configured<'_>,
+    services: &Services,
+) -> Result<Arc<dyn Handler>, Failure> {
+    let config: Config = record.read()?;
+    config.llm_format.understood()?;
+    let llm: Llm = record.read()?;
+    effects::check("ai-proxy", &llm)?;
+    Ok(Arc::new(Proxy {
+        llm,
+        streaming: config.response_streaming,
+        most: config.max_request_body_size,
+        names_model: config.model_name_header,
+        id: record.id.to_string(),
+        clock: services.clock.clone(),
+    }))
+}
+
+impl Handler for Proxy {
+    fn needs(&self) -> Needs {
+        let phases = [
+            Phase::Access,
+            Phase::Response,
+            Phase::HeaderFilter,
+            Phase::BodyFilter,
+            Phase::Log,
+        ];
+        Needs {
+            request_body: true,
+            ..Needs::phases(&phases)
+        }
+    }
+
+    fn access<'a>(&'a self, exchange: &'a mut Exchange<'_>) -> Step<'a> {
+        exchange.state::<Asked>().since = Some(self.clock.monotonic());
+        match request::send(self, exchange) {
+            Ok(()) => Step::next(),
+            Err(reason) => Step::answer(refusal(reason)),
+        }
+    }
+
+    fn response<'a>(
+        &'a self,
+        exchange: &'a mut Exchange<'_>,
+        head: &'a mut ResponseHead,
+        body: &'a mut Bytes,
+    ) -> Step<'a> {
+        Step::Now(self.hold(exchange, head, body).map(|()| Flow::Next))
+    }
+
+    fn header_filter(
+        &self,
+        exchange: &mut Exchange<'_>,
+        head: &mut ResponseHead,
+    ) -> Result<(), Failure> {
+        let from_upstream = exchange.from_upstream;
+        let asked = exchange.state::<Asked>();
+        if !from_upstream || !asked.passes() {
+            return Ok(());
+        }
+        self.answered(asked);
+        if head.status() == 200 {
+            self.name_model(asked, head)?;
+        }
+        if !asked.streams {
+            return Ok(());
+        }
+        if head.status() == 200 && self.llm.route_type != RouteType::Preserve {
+            let passing = Passing::begin(&self.llm, &head.headers);
+            asked.passing = Some(Box::new(passing));
+            if coding::is_packed(&head.headers) {
+                head.headers.remove(Known::ContentEncoding);
+            }
+            self.hide_cookies(head);
+            exchange.work.answer_length_changes = true;
+        }
+        // Compat: whatever an answer to such a request is.
+        head.headers.set(Known::ContentType, "text/event-stream")?;
+        Ok(())
+    }
+
+    fn body_filter(
+        &self,
+        exchange: &mut Exchange<'_>,
+        piece: &mut Bytes,
+        last: bool,
+    ) -> Result<(), Failure> {
+        let asked = exchange.state::<Asked>();
+        if let (Some(passing), Some(model)) = (&mut asked.passing, &asked.model) {
+            *piece = passing.pass(model, self.llm.route_type, piece, last)?;
+        }
+        Ok(())
+    }
+
+    fn log(&self, exchange: &mut Exchange<'_>, _summary: &Summary<'_>) {
+        let asked = std::mem::take(exchange.state::<Asked>());
+        let edits = statistics::edits(self, asked);
+        exchange.work.log_edits.extend(edits);
+    }
+}
+
+impl Proxy {
+    /// An answer that is held as a whole.
+    fn hold(
+        &self,
+        exchange: &mut Exchange<'_>,
+        head: &mut ResponseHead,
+        body: &mut Bytes,
+    ) -> Result<(), Failure> {
+        let packs = exchange.state::<Asked>().takes_packed;
+        let asked = exchange.state::<Asked>();
+        let Some(model) = asked.model.clone() else {
+            return Ok(());
+        };
+        self.answered(asked);
+        let mut plain = match coding::is_packed(&head.headers) {
+            true => coding::unpack(body).map(Bytes::from).unwrap_or_default(),
+            false => body.clone(),
+        };
+        if head.status() == 200 {
+            self.name_model(asked, head)?;
+            if self.llm.route_type != RouteType::Preserve {
+                self.hide_cookies(head);
+                match provider::answer(&model, self.llm.route_type, &plain) {
+                    Ok(answer) => plain = Bytes::copy_from_slice(&answer),
+                    Err(reason) => {
+                        tracing::warn!("the answer of a model cannot be used: {reason}");
+                        head.set_status(500);
+                        head.headers.set(Known::ContentType, "application/json")?;
+                        plain = json!({ "error": { "message": reason } }).to_string().into();
+                    }
+                }
+            }
+        }
+        self.note(asked, &plain);
+        if is_other_coding(head) {
+            return Ok(());
+        }
+        if packs {
+            let packed = coding::pack(&plain);
+            let packed = packed.map_err(|error| Failure::new(error.to_string()))?;
+            head.headers.set(Known::ContentEncoding, "gzip")?;
+            *body = packed.into();
+        } else {
+            head.headers.remove(Known::ContentEncoding);
+            *body = plain;
+        }
+        Ok(())
+    }
+
+    /// Notes what the log wants of an answer.
+    fn note(&self, asked: &mut Asked, body: &Bytes) {
+        let logging = self.llm.logging;
+        if !logging.log_statistics && !logging.log_payloads {
+            return;
+        }
+        if let Ok(answer) = serde_json::from_slice::<Value>(body) {
+            let said = answer.get("usage").and_then(Tokens::of_usage);
+            asked.tokens.learn(said.unwrap_or_default());
+            let model = answer.get("model").and_then(Value::as_str);
+            asked.answered_by = model.map(str::to_owned);
+        }
+        if logging.log_payloads {
+            asked.answer = Some(String::from_utf8_lossy(body).into_owned());
+        }
+    }
+
+    fn answered(&self, asked: &mut Asked) {
+        if let Some(since) = asked.since {
+            asked.latency = self.clock.monotonic().saturating_duration_since(since);
+        }
+    }
+
+    fn name_model(&self, asked: &Asked, head: &mut ResponseHead) -> Result<(), Failure> {
+        let model = asked.model.as_ref().filter(|_| self.names_model);
+        if let Some((model, name)) = model.and_then(|model| Some((model, model.name.as_ref()?))) {
+            let named = format!("{}/{name}", model.provider.name());
+            head.headers.set(MODEL, named)?;
+        }
+        Ok(())
+    }
+
+    /// Cookies of these providers are for those who call them, not for clients of the gateway.
+    fn hide_cookies(&self, head: &mut ResponseHead) {
+        use Provider::{Azure, Bedrock, Gemini, Mistral, Openai};
+        if matches!(
+            self.llm.model.provider(),
+            Openai | Azure | Mistral | Gemini | Bedrock
+        ) {
+            head.headers.remove(Known::SetCookie);
+        }
+    }
+}
+
+/// Whether an answer is packed in a way that is not understood: it goes on as it is.
+fn is_other_coding(head: &ResponseHead) -> bool {
+    let coding = head.headers.get(Known::ContentEncoding);
+    let is_other = coding.is_some_and(|coding| !coding.eq_ignore_ascii_case(b"identity"));
+    is_other && !coding::is_packed(&head.headers) && head.status() != 500
+}

@@ -1,0 +1,280 @@
+//! Has a model rewrite a text: what the transforming plugins have in common.
+
+use std::time::Duration;
+
+use plugin_api::{
+    Configured, Exchange, Failure, HttpRequest, LogEdit, LogMode, NetworkError, Services,
+    TlsOptions, arguments, push_argument,
+};
+use regex::bytes::{Regex, RegexBuilder};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::provider::{self, Members};
+use crate::settings::{Llm, Model, ParamLocation, Provider, RouteType};
+use crate::usage::{Tokens, azure_members};
+use crate::{coding, effects, endpoint};
+
+/// The longest answer of a model that is read.
+const MOST_ANSWER: usize = 8 << 20;
+
+/// How long a connection to a model is kept for the next request.
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
+
+#[derive(Deserialize)]
+struct Config {
+    prompt: String,
+    transformation_extract_pattern: Option<String>,
+    http_timeout: u64,
+    https_verify: bool,
+    http_proxy_host: Option<String>,
+    https_proxy_host: Option<String>,
+    llm: Llm,
+}
+
+/// A model that rewrites texts.
+pub struct Introspection {
+    /// The plugin that asks, as the log names it.
+    plugin: &'static str,
+    id: String,
+    llm: Llm,
+    prompt: String,
+    pattern: Option<Regex>,
+    timeout: Duration,
+    verify: bool,
+    services: Services,
+}
+
+/// What a model has made of a text.
+pub struct Rewritten {
+    pub text: String,
+    /// What the log is to say about it.
+    pub log: Vec<LogEdit>,
+}
+
+impl Introspection {
+    /// The model of a configuration.
+    ///
+    /// # Errors
+    /// When it asks for what cannot be done.
+    pub fn build(
+        plugin: &'static str,
+        record: &Configured<'_>,
+        services: &Services,
+    ) -> Result<Self, Failure> {
+        let config: Config = record.read()?;
+        effects::check(plugin, &config.llm)?;
+        for (name, proxy) in [
+            ("http_proxy_host", config.http_proxy_host),
+            ("https_proxy_host", config.https_proxy_host),
+        ] {
+            if proxy.is_some() {
+                let reason = format!("{name}: models cannot be asked through a proxy");
+                return Err(Failure::new(reason));
+            }
+        }
+        let pattern = config.transformation_extract_pattern.as_deref();
+        let pattern = pattern.map(|pattern| {
+            let built = RegexBuilder::new(pattern).case_insensitive(true).build();
+            built.map_err(|error| Failure::new(format!("transformation_extract_pattern: {error}")))
+        });
+        Ok(Self {
+            plugin,
+            id: record.id.to_string(),
+            llm: config.llm,
+            prompt: config.prompt,
+            pattern: pattern.transpose()?,
+            timeout: Duration::from_millis(config.http_timeout),
+            verify: config.https_verify,
+            services: services.clone(),
+        })
+    }
+
+    /// Has the model rewrite a text.
+    ///
+    /// # Errors
+    /// With what to tell the client.
+    pub async fn rewrite(
+        &self,
+        exchange: &Exchange<'_>,
+        given: &[u8],
+    ) -> Result<Rewritten, String> {
+        let model = self.llm.model.of(exchange)?;
+        let request = self.request(&model, given)?;
+        let began = self.services.clock.monotonic();
+        let body = self.ask(&model, request).await;
+        let body = body
+            .map_err(|reason| format!("failed to introspect request with AI service: {reason}"))?;
+        let latency = self
+            .services
+            .clock
+            .monotonic()
+            .saturating_duration_since(began);
+        let answer = provider::answer(&model, RouteType::Chat, &body)
+            .map_err(|reason| format!("failed to convert AI response to Kong format: {reason}"))?;
+        let log = self.log(&model, given, &answer, latency);
+        let answer: Value = serde_json::from_slice(&answer)
+            .map_err(|error| format!("failed to convert AI response to JSON: {error}"))?;
+        let content = answer
+            .pointer("/choices/0/message/content")
+            .and_then(Value::as_str);
+        let content = content.ok_or("no 'choices' in upstream AI service response")?;
+        let text = match &self.pattern {
+            None => content.to_owned(),
+            Some(pattern) => {
+                let found = pattern
+                    .find(content.as_bytes())
+                    .ok_or("AI response did not match specified regular expression")?;
+                String::from_utf8_lossy(found.as_bytes()).into_owned()
+            }
+        };
+        Ok(Rewritten { text, log })
+    }
+
+    /// The request to the model, in its language.
+    fn request(&self, model: &Model, given: &[u8]) -> Result<Members, String> {
+        let mut request = Members::new();
+        let messages = json!([
+            { "role": "system", "content": self.prompt },
+            { "role": "user", "content": String::from_utf8_lossy(given) },
+        ]);
+        request.insert("messages".to_owned(), messages);
+        request.insert("stream".to_owned(), Value::Bool(false));
+        let mut request = provider::request(model, RouteType::Chat, request)?;
+        if let Some((name, value)) = self.llm.auth.parameter(ParamLocation::Body) {
+            request.insert(name.to_owned(), Value::from(value));
+        }
+        Ok(request)
+    }
+
+    /// The body of the model's answer.
+    async fn ask(&self, model: &Model, request: Members) -> Result<Vec<u8>, String> {
+        let mut url = endpoint::url(model, RouteType::Chat, false)?;
+        let mut query = url.query().unwrap_or_default().as_bytes().to_vec();
+        let version = model.options.azure_api_version.as_deref();
+        if let (Provider::Azure, Some(version)) = (model.provider, version)
+            && !arguments(&query).any(|argument| *argument.name == *b"api-version")
+        {
+            push_argument(&mut query, b"api-version", Some(version.as_bytes()));
+        }
+        if let Some((name, value)) = self.llm.auth.parameter(ParamLocation::Query) {
+            push_argument(&mut query, name.as_bytes(), Some(value.as_bytes()));
+        }
+        let query = String::from_utf8_lossy(&query);
+        url.set_query(Some(&*query).filter(|query| !query.is_empty()));
+        let body = serde_json::to_vec(&request)
+            .map_err(|error| format!("failed to parse body to json: {error}"))?;
+        let request = HttpRequest {
+            method: "POST".to_owned(),
+            url: url.to_string(),
+            headers: self.headers(model),
+            body: body.into(),
+            timeout: self.timeout,
+            keep_alive: KEEP_ALIVE,
+            tls: TlsOptions {
+                server_name: None,
+                verify: self.verify,
+            },
+            max_response: MOST_ANSWER,
+        };
+        let answer = self.services.network.http(request).await;
+        let answer = answer.map_err(|error: NetworkError| {
+            tracing::warn!("{}: a model cannot be asked: {error}", self.plugin);
+            format!("request to ai service failed: request failed: {error}")
+        })?;
+        if answer.status > 299 {
+            return Err(format!("status code {}", answer.status));
+        }
+        let mut headers = answer.headers.iter();
+        let is_packed = headers.any(|(name, value)| {
+            name.eq_ignore_ascii_case("content-encoding") && value.eq_ignore_ascii_case(b"gzip")
+        });
+        match is_packed {
+            true => coding::unpack(&answer.body).ok_or_else(|| "a damaged answer".to_owned()),
+            false => Ok(answer.body.to_vec()),
+        }
+    }
+
+    fn headers(&self, model: &Model) -> Vec<(String, Vec<u8>)> {
+        let mut headers = vec![
+            ("Accept".to_owned(), b"application/json".to_vec()),
+            ("Content-Type".to_owned(), b"application/json".to_vec()),
+        ];
+        if let (Provider::Anthropic, Some(version)) =
+            (model.provider, &model.options.anthropic_version)
+        {
+            let version = version.as_bytes().to_vec();
+            headers.push(("anthropic-version".to_owned(), version));
+        }
+        if let Some((name, value)) = self.llm.auth.header() {
+            headers.push((name.to_owned(), value.to_vec()));
+        }
+        headers
+    }
+
+    fn log(&self, model: &Model, given: &[u8], answer: &[u8], latency: Duration) -> Vec<LogEdit> {
+        let logging = self.llm.logging;
+        let mut edits = Vec::new();
+        let mut edit = |what: &str, value: Value| {
+            edits.push(LogEdit {
+                path: format!("ai.{}.{what}", self.plugin).into(),
+                value: Some(value),
+                mode: LogMode::Always,
+            });
+        };
+        if logging.log_payloads {
+            let text = |bytes: &[u8]| Value::String(String::from_utf8_lossy(bytes).into_owned());
+            edit("payload.request", text(given));
+            edit("payload.response", text(answer));
+        }
+        if logging.log_statistics {
+            let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
+            edit("meta", self.meta(model, &answer, latency));
+            edit("usage", usage(model, &answer, latency));
+            edit("cache", json!({}));
+        }
+        edits
+    }
+
+    fn meta(&self, model: &Model, answer: &Value, latency: Duration) -> Value {
+        let answered_by = answer.get("model").filter(|name| name.is_string());
+        let mut meta = Map::new();
+        for (name, value) in [
+            ("plugin_id", Value::from(self.id.as_str())),
+            ("provider_name", model.provider.name().into()),
+            (
+                "request_model",
+                model.name.as_deref().unwrap_or("UNSPECIFIED").into(),
+            ),
+            (
+                "response_model",
+                answered_by.cloned().unwrap_or(json!(model.name)),
+            ),
+            ("llm_latency", millis(latency).into()),
+        ] {
+            meta.insert(name.to_owned(), value);
+        }
+        meta.extend(azure_members(model));
+        Value::Object(meta)
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn usage(model: &Model, answer: &Value, latency: Duration) -> Value {
+    let Some(tokens) = answer.get("usage").and_then(Tokens::of_usage) else {
+        return json!({});
+    };
+    let mut usage = json!({
+        "time_per_token": millis(latency).checked_div(tokens.completion).unwrap_or_default(),
+        "prompt_tokens": tokens.prompt,
+        "completion_tokens": tokens.completion,
+        "total_tokens": tokens.total(),
+    });
+    if let Some(cost) = tokens.cost(&model.options) {
+        usage["cost"] = json!(cost);
+    }
+    usage
+}
