@@ -225,13 +225,11 @@ impl<'h, 's, 'e> Host<'h, 's, 'e> {
             return Err(self.not_now());
         };
         let exchange = &*self.scene.exchange;
-        let unwritable = |error| said(format!("the log entry cannot be written: {error}"));
         let mut text = Vec::new();
-        LogEntry::of(exchange, summary)
-            .write(&mut text)
-            .map_err(unwritable)?;
+        LogEntry::of(exchange, summary).write(&mut text);
         LogSubjects::of(self.scene.services).complete_now(&mut text, &exchange.matched);
-        let mut entry = serde_json::from_slice(&text).map_err(unwritable)?;
+        let mut entry = serde_json::from_slice(&text)
+            .map_err(|error| said(format!("the log entry is no JSON: {error}")))?;
         for edit in &exchange.work.log_edits {
             edit.apply(&mut entry);
         }

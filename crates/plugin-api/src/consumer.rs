@@ -1,9 +1,11 @@
 //! Who makes a request.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use schema::Record;
 use uuid::Uuid;
+
+use crate::log_entry::LoggedRecord;
 
 /// A consumer, as the store has it.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +15,8 @@ pub struct Consumer {
     pub custom_id: Option<Box<str>>,
     /// The whole record, for logs.
     pub record: Arc<Record>,
+    /// See [`Consumer::logged`].
+    logged: OnceLock<Box<[u8]>>,
 }
 
 impl Consumer {
@@ -27,7 +31,18 @@ impl Consumer {
             username: text("username"),
             custom_id: text("custom_id"),
             record: Arc::clone(&record),
+            logged: OnceLock::new(),
         })
+    }
+
+    /// The record as log entries show it, as JSON. Perf: written once, however often the consumer comes.
+    pub fn logged(&self) -> &[u8] {
+        let write = || {
+            // A record is JSON, so that writing it cannot fail.
+            let json = serde_json::to_vec(&LoggedRecord::of(&self.record));
+            json.unwrap_or_else(|_| b"{}".to_vec()).into()
+        };
+        self.logged.get_or_init(write)
     }
 }
 

@@ -39,10 +39,7 @@ impl<'a, 'b> LogEntry<'a, 'b> {
     }
 
     /// Writes it behind what is there, as one object.
-    ///
-    /// # Errors
-    /// When a record cannot be written as JSON; nothing that a client sends leads to that.
-    pub fn write(&self, to: &mut Vec<u8>) -> serde_json::Result<()> {
+    pub fn write(&self, to: &mut Vec<u8>) {
         let Self { exchange, summary } = self;
         self.write_request(to);
         let mut json = Json(to);
@@ -63,16 +60,15 @@ impl<'a, 'b> LogEntry<'a, 'b> {
             json.raw(r#","authenticated_entity":{"id":""#);
             json.text(credential.id.as_bytes()).raw("\"");
             if let Some(consumer) = consumer {
-                json.raw(r#","consumer_id":"#);
-                serde_json::to_writer(&mut *json.0, &Id(consumer.id))?;
+                let mut text = Uuid::encode_buffer();
+                let id = consumer.id.hyphenated().encode_lower(&mut text);
+                json.raw(r#","consumer_id":""#).plain(id).raw("\"");
             }
             json.raw("}");
         }
         if let Some(consumer) = consumer {
-            let record = &consumer.record;
-            let workspace = None;
             json.raw(r#","consumer":"#);
-            serde_json::to_writer(&mut *json.0, &LoggedRecord { record, workspace })?;
+            json.0.extend_from_slice(consumer.logged());
         }
         json.raw(r#","client_ip":""#);
         match exchange.client_ip() {
@@ -83,7 +79,6 @@ impl<'a, 'b> LogEntry<'a, 'b> {
         json.number(millis(since_epoch(summary.started_at)));
         json.raw(r#","source":""#).plain(summary.source.name());
         json.raw(r#""}"#);
-        Ok(())
     }
 
     /// Begins the entry with its first member.
@@ -194,8 +189,22 @@ impl LogEdit {
 /// A record as entries show it: members that are null are left out, and the workspace it belongs to stands with it.
 #[derive(Debug, Clone, Copy)]
 pub struct LoggedRecord<'a> {
-    pub record: &'a Record,
-    pub workspace: Option<Uuid>,
+    record: &'a Record,
+    workspace: Option<Uuid>,
+}
+
+impl<'a> LoggedRecord<'a> {
+    pub fn of(record: &'a Record) -> Self {
+        Self {
+            record,
+            workspace: None,
+        }
+    }
+
+    /// The same with its workspace.
+    pub fn within(self, workspace: Option<Uuid>) -> Self {
+        Self { workspace, ..self }
+    }
 }
 
 impl Serialize for LoggedRecord<'_> {
@@ -205,7 +214,7 @@ impl Serialize for LoggedRecord<'_> {
             map.serialize_entry(name, value)?;
         }
         if let Some(workspace) = self.workspace {
-            map.serialize_entry("ws_id", &Id(workspace))?;
+            map.serialize_entry("ws_id", &workspace)?;
         }
         map.end()
     }
@@ -250,15 +259,6 @@ fn write_address(json: &mut Json<'_>, address: IpAddr) {
             }
         }
         IpAddr::V6(address) => _ = json.plain(&address.to_string()),
-    }
-}
-
-/// An id as text.
-struct Id(Uuid);
-
-impl Serialize for Id {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
     }
 }
 

@@ -11,13 +11,14 @@ use bytes::Bytes;
 use http1::{Framing, Method, RequestHead, ResponseHead};
 use parking_lot::Mutex;
 use schema::Record;
+use serde_json::Value;
 use stdx::counting::{Subject, Taken, Window};
 use uuid::Uuid;
 
 pub use written::FakeRecords;
 
 use crate::{
-    Background, BoxFuture, ClientConnection, Cluster, Configured, Connection, Counters,
+    Background, BoxFuture, ClientConnection, Cluster, Configured, Connection, Consumer, Counters,
     Destination, Entity, Exchange, Failure, Handler, Hearer, HttpRequest, HttpResponse, LogLine,
     LogLines, Machine, Matched, Metrics, Network, NetworkError, NodeFacts, NodeLog, Random, Redis,
     RedisError, RedisServers, RedisSettings, RedisValue, Services, Shared, TlsOptions, Unavailable,
@@ -91,6 +92,12 @@ impl Sample {
             work: &mut self.work,
         }
     }
+}
+
+/// The consumer of a record, as authentication finds it.
+pub fn consumer(record: &Value) -> Option<Arc<Consumer>> {
+    let record = record.as_object().cloned()?;
+    Consumer::read(Arc::new(record)).map(Arc::new)
 }
 
 /// A plain connection of a client at 127.0.0.1.
@@ -313,7 +320,7 @@ impl Random for Counting {
 /// As the plugin's.
 pub fn build(
     build: crate::Build,
-    config: &serde_json::Value,
+    config: &Value,
     services: &Services,
 ) -> Result<Arc<dyn Handler>, Failure> {
     let empty = Record::new();

@@ -103,7 +103,7 @@ impl Entries {
         let written = BUFFER.with_borrow_mut(|buffer| {
             buffer.clear();
             buffer.extend_from_slice(prefix);
-            LogEntry::of(exchange, summary).write(buffer)?;
+            LogEntry::of(exchange, summary).write(buffer);
             let (edits, start) = (&exchange.work.log_edits, prefix.len());
             let Some(described) = self.subjects.complete(buffer, &exchange.matched) else {
                 edit(buffer, start, edits)?;

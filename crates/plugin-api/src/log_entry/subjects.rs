@@ -251,7 +251,7 @@ impl LogSubjects {
         if let Some(kept) = self.rendered.read().get(&id).filter(is_it) {
             return kept.json.clone();
         }
-        let logged = LoggedRecord { record, workspace };
+        let logged = LoggedRecord::of(record).within(workspace);
         // A record is JSON, so that writing it cannot fail.
         let json = serde_json::to_vec(&logged).unwrap_or_else(|_| b"{}".to_vec());
         let json = Bytes::from(json);

@@ -30,7 +30,7 @@ fn summary<'a>(uri: &'a str, tries: &'a [Try]) -> Summary<'a> {
 fn entry(sample: &mut Sample, summary: &Summary<'_>) -> Value {
     let exchange = sample.exchange();
     let mut text = Vec::new();
-    LogEntry::of(&exchange, summary).write(&mut text).unwrap();
+    LogEntry::of(&exchange, summary).write(&mut text);
     let text = String::from_utf8(text).unwrap();
     assert!(!text.bytes().any(|byte| byte < b' '), "{text}");
     serde_json::from_str(&text).unwrap()

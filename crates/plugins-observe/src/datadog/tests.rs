@@ -1,7 +1,4 @@
-use std::sync::Arc;
-
-use plugin_api::Consumer;
-use plugin_api::testing::{FakeRecords, Sample};
+use plugin_api::testing::{self, FakeRecords, Sample};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -62,12 +59,8 @@ async fn the_consumer_is_named_as_the_metric_says() {
     ]);
     let mut sample = Sample::new("GET", "/", &[]);
     sample.service = None;
-    sample.work.consumer = Some(Arc::new(Consumer {
-        id: Uuid::from_u128(1),
-        username: Some("a:b|c\n,#d".into()),
-        custom_id: None,
-        record: Arc::default(),
-    }));
+    let record = json!({ "id": Uuid::from_u128(1).to_string(), "username": "a:b|c\n,#d" });
+    sample.work.consumer = testing::consumer(&record);
     assert_eq!(
         sent(metrics, sample, 200).await,
         [

@@ -1,10 +1,10 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use plugin_api::testing::{FakeRecords, Sample, build, services};
+use plugin_api::testing::{self, FakeRecords, Sample, build, services};
 use plugin_api::{
-    Consumer, Entity, Handler, Latencies, LogEdit, LogMode, MEMORY_HELD, MEMORY_LIMIT, Page, Phase,
-    Services, Source, Summary,
+    Entity, Handler, Latencies, LogEdit, LogMode, MEMORY_HELD, MEMORY_LIMIT, Page, Phase, Services,
+    Source, Summary,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -70,8 +70,7 @@ fn sample() -> Sample {
         name: Some("s1"),
     });
     let record = json!({ "id": Uuid::from_u128(3).to_string(), "username": "bob" });
-    let record = Arc::new(record.as_object().unwrap().clone());
-    sample.work.consumer = Consumer::read(record).map(Arc::new);
+    sample.work.consumer = testing::consumer(&record);
     sample
 }
 

@@ -1,7 +1,4 @@
-use std::sync::Arc;
-
-use plugin_api::Consumer;
-use plugin_api::testing::{FakeRecords, Sample};
+use plugin_api::testing::{self, FakeRecords, Sample};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -57,12 +54,8 @@ async fn lines(changes: Value, sample: &mut Sample) -> Vec<String> {
 
 fn known_user() -> Sample {
     let mut sample = Sample::new("GET", "/", &[]);
-    sample.work.consumer = Some(Arc::new(Consumer {
-        id: USER.parse().unwrap(),
-        username: Some("a:1|c\nb".into()),
-        custom_id: Some("cust".into()),
-        record: Arc::default(),
-    }));
+    let record = json!({ "id": USER, "username": "a:1|c\nb", "custom_id": "cust" });
+    sample.work.consumer = testing::consumer(&record);
     sample
 }
 

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use plugin_api::testing::{FakeRecords, Sample, answer_head};
+use plugin_api::testing::{self, FakeRecords, Sample, answer_head};
 use plugin_api::{
-    Consumer, Credential, Entity, Handler, Latencies, ResponseHead, Source, Summary, Try,
-    TryFailure,
+    Credential, Entity, Handler, Latencies, ResponseHead, Source, Summary, Try, TryFailure,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -236,12 +235,8 @@ async fn consumer_and_credential_are_named_if_that_is_wanted() {
     for include_credential in [true, false] {
         let changes = json!({ "include_credential": include_credential });
         let mut traced = Traced::new(changes, &[]);
-        traced.sample.work.consumer = Some(Arc::new(Consumer {
-            id: Uuid::from_u128(5),
-            username: None,
-            custom_id: None,
-            record: Arc::default(),
-        }));
+        let record = json!({ "id": Uuid::from_u128(5).to_string() });
+        traced.sample.work.consumer = testing::consumer(&record);
         traced.sample.work.credential = Some(Arc::new(Credential {
             id: "c1".into(),
             identifier: None,

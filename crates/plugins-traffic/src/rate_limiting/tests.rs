@@ -1,9 +1,9 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use plugin_api::testing::{FakeRecords, Sample, build, services};
+use plugin_api::testing::{self, FakeRecords, Sample, build, services};
 use plugin_api::{
-    BoxFuture, Consumer, Counters, Credential, Entity, Flow, Handler, HeaderEdit, Reply, Services,
+    BoxFuture, Counters, Credential, Entity, Flow, Handler, HeaderEdit, Reply, Services,
     Unavailable,
 };
 use serde_json::{Value, json};
@@ -190,14 +190,8 @@ async fn counted_together(settings: Value, samples: &mut [Sample]) -> Vec<bool> 
 
 fn sample_of(consumer: Option<u128>, credential: Option<&str>, headers: &[(&str, &str)]) -> Sample {
     let mut sample = Sample::new("GET", "/a?x=1", headers);
-    sample.work.consumer = consumer.map(|id| {
-        Arc::new(Consumer {
-            id: Uuid::from_u128(id),
-            username: None,
-            custom_id: None,
-            record: Arc::default(),
-        })
-    });
+    sample.work.consumer = consumer
+        .and_then(|id| testing::consumer(&json!({ "id": Uuid::from_u128(id).to_string() })));
     sample.work.credential = credential.map(|id| {
         Arc::new(Credential {
             id: id.into(),
