@@ -7,6 +7,9 @@ use plugin_api::{Body, Exchange, Failure, Reply};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+/// The longest body that is held for a configuration that allows more than the node keeps in memory.
+pub const MOST_HELD: u64 = 64 << 20;
+
 /// The format in which clients speak to the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]

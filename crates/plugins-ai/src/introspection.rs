@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use plugin_api::{
-    Configured, Exchange, Failure, HttpRequest, LogEdit, LogMode, NetworkError, Services,
-    TlsOptions, arguments, push_argument,
+    Configured, Destination, Exchange, Failure, HttpProxy, HttpRequest, LogEdit, LogMode,
+    NetworkError, Services, TlsOptions, arguments, push_argument,
 };
 use regex::bytes::{Regex, RegexBuilder};
 use serde::Deserialize;
@@ -28,7 +28,9 @@ struct Config {
     http_timeout: u64,
     https_verify: bool,
     http_proxy_host: Option<String>,
+    http_proxy_port: Option<u16>,
     https_proxy_host: Option<String>,
+    https_proxy_port: Option<u16>,
     llm: Llm,
 }
 
@@ -42,6 +44,10 @@ pub struct Introspection {
     pattern: Option<Regex>,
     timeout: Duration,
     verify: bool,
+    /// What leads to models that are asked over plain HTTP.
+    http_proxy: Option<HttpProxy>,
+    /// What leads to those that are asked over TLS.
+    https_proxy: Option<HttpProxy>,
     services: Services,
 }
 
@@ -64,15 +70,6 @@ impl Introspection {
     ) -> Result<Self, Failure> {
         let config: Config = record.read()?;
         effects::check(plugin, &config.llm)?;
-        for (name, proxy) in [
-            ("http_proxy_host", config.http_proxy_host),
-            ("https_proxy_host", config.https_proxy_host),
-        ] {
-            if proxy.is_some() {
-                let reason = format!("{name}: models cannot be asked through a proxy");
-                return Err(Failure::new(reason));
-            }
-        }
         let pattern = config.transformation_extract_pattern.as_deref();
         let pattern = pattern.map(|pattern| {
             let built = RegexBuilder::new(pattern).case_insensitive(true).build();
@@ -86,6 +83,8 @@ impl Introspection {
             pattern: pattern.transpose()?,
             timeout: Duration::from_millis(config.http_timeout),
             verify: config.https_verify,
+            http_proxy: proxy(config.http_proxy_host, config.http_proxy_port),
+            https_proxy: proxy(config.https_proxy_host, config.https_proxy_port),
             services: services.clone(),
         })
     }
@@ -177,7 +176,15 @@ impl Introspection {
             },
             max_response: MOST_ANSWER,
         };
-        let answer = self.services.network.http(request).await;
+        let proxy = match url.scheme() {
+            "https" => &self.https_proxy,
+            _ => &self.http_proxy,
+        };
+        let network = &self.services.network;
+        let answer = match proxy {
+            Some(proxy) => network.http_through(proxy.clone(), request).await,
+            None => network.http(request).await,
+        };
         let answer = answer.map_err(|error: NetworkError| {
             tracing::warn!("{}: a model cannot be asked: {error}", self.plugin);
             format!("request to ai service failed: request failed: {error}")
@@ -257,6 +264,17 @@ impl Introspection {
         meta.extend(azure_members(model));
         Value::Object(meta)
     }
+}
+
+fn proxy(host: Option<String>, port: Option<u16>) -> Option<HttpProxy> {
+    let at = Destination {
+        host: host?,
+        port: port?,
+    };
+    Some(HttpProxy {
+        at,
+        authorization: None,
+    })
 }
 
 fn millis(time: Duration) -> u64 {

@@ -1,9 +1,17 @@
 //! One request through one plugin.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
 use bytes::Bytes;
+use parking_lot::Mutex;
 use plugin_api::testing::{FakeRecords, Sample, build, services};
-use plugin_api::{Body, Build, Flow, LogEdit, Step};
-use serde_json::Value;
+use plugin_api::{
+    Body, BoxFuture, Build, Connection, Destination, Flow, HttpProxy, HttpRequest, HttpResponse,
+    LogEdit, Network, NetworkError, Services, Step, TlsOptions,
+};
+use serde_json::{Value, json};
 
 /// What the upstream and the log get of a request.
 pub(crate) struct Passed {
@@ -49,19 +57,19 @@ pub(crate) fn send(
 pub(crate) struct FakeModel {
     status: u16,
     answer: String,
-    pub(crate) asked: parking_lot::Mutex<Vec<plugin_api::HttpRequest>>,
+    pub(crate) asked: Mutex<Vec<HttpRequest>>,
+    /// The proxies that it was asked through.
+    pub(crate) through: Mutex<Vec<String>>,
 }
 
 impl FakeModel {
     /// Services with such a model in their network.
-    pub(crate) fn services(
-        status: u16,
-        answer: &str,
-    ) -> (plugin_api::Services, std::sync::Arc<Self>) {
-        let model = std::sync::Arc::new(Self {
+    pub(crate) fn services(status: u16, answer: &str) -> (Services, Arc<Self>) {
+        let model = Arc::new(Self {
             status,
             answer: answer.to_owned(),
-            asked: parking_lot::Mutex::default(),
+            asked: Mutex::default(),
+            through: Mutex::default(),
         });
         let mut services = services(FakeRecords::default());
         services.network = model.clone();
@@ -69,21 +77,18 @@ impl FakeModel {
     }
 }
 
-fn only_http<T: Send + 'static>() -> plugin_api::BoxFuture<Result<T, plugin_api::NetworkError>> {
-    let error = plugin_api::NetworkError::Failed("a model speaks HTTP".to_owned());
+fn only_http<T: Send + 'static>() -> BoxFuture<Result<T, NetworkError>> {
+    let error = NetworkError::Failed("a model speaks HTTP".to_owned());
     Box::pin(std::future::ready(Err(error)))
 }
 
-impl plugin_api::Network for FakeModel {
-    fn http(
-        &self,
-        request: plugin_api::HttpRequest,
-    ) -> plugin_api::BoxFuture<Result<plugin_api::HttpResponse, plugin_api::NetworkError>> {
+impl Network for FakeModel {
+    fn http(&self, request: HttpRequest) -> BoxFuture<Result<HttpResponse, NetworkError>> {
         self.asked.lock().push(request);
         if self.status == 0 {
             return only_http();
         }
-        let answer = plugin_api::HttpResponse {
+        let answer = HttpResponse {
             status: self.status,
             headers: Vec::new(),
             body: self.answer.clone().into(),
@@ -91,43 +96,44 @@ impl plugin_api::Network for FakeModel {
         Box::pin(std::future::ready(Ok(answer)))
     }
 
-    fn datagram(
+    fn http_through(
         &self,
-        _: plugin_api::Destination,
-        _: Bytes,
-    ) -> plugin_api::BoxFuture<Result<(), plugin_api::NetworkError>> {
+        proxy: HttpProxy,
+        request: HttpRequest,
+    ) -> BoxFuture<Result<HttpResponse, NetworkError>> {
+        let at = format!("{}:{}", proxy.at.host, proxy.at.port);
+        self.through.lock().push(at);
+        self.http(request)
+    }
+
+    fn datagram(&self, _: Destination, _: Bytes) -> BoxFuture<Result<(), NetworkError>> {
         only_http()
     }
 
     fn connect(
         &self,
-        _: plugin_api::Destination,
-        _: Option<plugin_api::TlsOptions>,
-        _: std::time::Duration,
-    ) -> plugin_api::BoxFuture<Result<Box<dyn plugin_api::Connection>, plugin_api::NetworkError>>
-    {
+        _: Destination,
+        _: Option<TlsOptions>,
+        _: Duration,
+    ) -> BoxFuture<Result<Box<dyn Connection>, NetworkError>> {
         only_http()
     }
 
-    fn resolve(
-        &self,
-        _: &str,
-        _: u16,
-    ) -> plugin_api::BoxFuture<Result<Vec<std::net::SocketAddr>, plugin_api::NetworkError>> {
+    fn resolve(&self, _: &str, _: u16) -> BoxFuture<Result<Vec<SocketAddr>, NetworkError>> {
         only_http()
     }
 }
 
 /// An answer of OpenAI's in which the model says a text.
 pub(crate) fn saying(text: &str) -> String {
-    let message = serde_json::json!({ "role": "assistant", "content": text });
-    let usage = serde_json::json!({ "prompt_tokens": 3, "completion_tokens": 2 });
-    serde_json::json!({ "choices": [{ "message": message }], "usage": usage }).to_string()
+    let message = json!({ "role": "assistant", "content": text });
+    let usage = json!({ "prompt_tokens": 3, "completion_tokens": 2 });
+    json!({ "choices": [{ "message": message }], "usage": usage }).to_string()
 }
 
 /// The configuration of a plugin that has a model rewrite something.
 pub(crate) fn transforming(more: &Value) -> Value {
-    let mut config = serde_json::json!({
+    let mut config = json!({
         "prompt": "translate",
         "transformation_extract_pattern": null,
         "parse_llm_response_json_instructions": false,

@@ -6,7 +6,7 @@ use plugin_api::{Configured, Exchange, Failure, Flow, Handler, Needs, Phase, Ser
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::conversation::{Format, refusal, request};
+use crate::conversation::{Format, MOST_HELD, refusal, request};
 
 #[derive(Deserialize)]
 struct Config {
@@ -56,6 +56,7 @@ impl Handler for Decorator {
     fn needs(&self) -> Needs {
         Needs {
             request_body: true,
+            held_body: self.most.min(MOST_HELD),
             ..Needs::phases(&[Phase::Access])
         }
     }

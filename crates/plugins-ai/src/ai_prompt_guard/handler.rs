@@ -7,7 +7,7 @@ use regex::RegexSet;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::conversation::{Format, refusal, request};
+use crate::conversation::{Format, MOST_HELD, refusal, request};
 
 #[derive(Deserialize)]
 struct Config {
@@ -50,6 +50,7 @@ impl Handler for Guard {
     fn needs(&self) -> Needs {
         Needs {
             request_body: true,
+            held_body: self.most.min(MOST_HELD),
             ..Needs::phases(&[Phase::Access])
         }
     }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::template::Template;
-use crate::conversation::{members, refusal};
+use crate::conversation::{MOST_HELD, members, refusal};
 
 #[derive(Deserialize)]
 struct Config {
@@ -57,6 +57,7 @@ impl Handler for Templates {
     fn needs(&self) -> Needs {
         Needs {
             request_body: true,
+            held_body: self.most.min(MOST_HELD),
             ..Needs::phases(&[Phase::Access])
         }
     }

@@ -14,7 +14,7 @@ use stdx::Clock;
 use super::asked::{Asked, Passing};
 use super::{request, statistics};
 use crate::coding;
-use crate::conversation::{Format, refusal};
+use crate::conversation::{Format, MOST_HELD, refusal};
 use crate::effects;
 use crate::provider;
 use crate::settings::{Llm, Provider, RouteType};
@@ -79,6 +79,7 @@ impl Handler for Proxy {
         ];
         Needs {
             request_body: true,
+            held_body: self.most.min(MOST_HELD),
             ..Needs::phases(&phases)
         }
     }

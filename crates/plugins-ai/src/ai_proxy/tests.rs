@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use super::handler;
 
+mod streams;
+
 fn config(provider: &str, model: &Value, more: &Value) -> Value {
     let mut config = json!({
         "route_type": "llm/v1/chat",
@@ -88,40 +90,6 @@ fn held(handler: &dyn Handler, sample: &mut Sample, head: &mut ResponseHead, bod
         .body_filter(&mut exchange, &mut body, true)
         .expect("no failure");
     body
-}
-
-/// The stream that the client gets of pieces.
-fn streamed(handler: &dyn Handler, sample: &mut Sample, kind: &str, pieces: &[&[u8]]) -> String {
-    let mut head = answer_head(200);
-    head.headers.set("Content-Type", kind).expect("a header");
-    let mut exchange = sample.exchange();
-    handler
-        .header_filter(&mut exchange, &mut head)
-        .expect("no failure");
-    assert_eq!(
-        head.headers.get("content-type"),
-        Some(&b"text/event-stream"[..])
-    );
-    assert_eq!(
-        head.headers
-            .get_str("X-Kong-LLM-Model")
-            .map(|named| named.contains('/')),
-        Some(true)
-    );
-    let mut all = Vec::new();
-    for piece in pieces {
-        let mut piece = Bytes::copy_from_slice(piece);
-        handler
-            .body_filter(&mut exchange, &mut piece, false)
-            .expect("no failure");
-        all.extend_from_slice(&piece);
-    }
-    let mut last = Bytes::new();
-    handler
-        .body_filter(&mut exchange, &mut last, true)
-        .expect("no failure");
-    all.extend_from_slice(&last);
-    String::from_utf8(all).expect("text")
 }
 
 fn logged(handler: &dyn Handler, sample: &mut Sample) -> Value {
@@ -422,119 +390,6 @@ fn packed_answers_are_read_and_packed_for_those_who_take_it() {
 }
 
 #[test]
-fn a_stream_ends_as_in_kong() {
-    let config = config(
-        "openai",
-        &json!({}),
-        &json!({ "response_streaming": "always" }),
-    );
-    let handler = made(&config);
-    let mut sample = sample("/", &[], &hello().to_string());
-    outcome(&*handler, &mut sample).expect("it is let through");
-    let body: Value = serde_json::from_slice(sample.exchange().body()).expect("JSON");
-    assert_eq!(body["stream"], true);
-    let got = streamed(
-        &*handler,
-        &mut sample,
-        "text/event-stream",
-        &[
-            b"data: {\"a\"",
-            b":1}\r\n\r\n: a comment\n\ndata: {\"b\":2}\n\nda",
-            b"ta: [DONE]\n\n",
-        ],
-    );
-    assert_eq!(got, "data: {\"a\":1}\n\ndata: {\"b\":2}\n\ndata: [DONE]");
-}
-
-#[test]
-fn streams_of_other_providers_become_chunks() {
-    let mut asked = hello();
-    asked["stream"] = json!(true);
-    let anthropic: &[u8] = b"event: message_start\ndata: {\"message\":{\"id\":\"i\",\"role\":\"assistant\",\"usage\":{\"input_tokens\":5,\"output_tokens\":1}}}\n\n\
-        event: ping\ndata: {}\n\n\
-        event: content_block_delta\ndata: {\"delta\":{\"text\":\"hi\"}}\n\n\
-        event: message_delta\ndata: {\"usage\":{\"output_tokens\":7},\"delta\":{}}\n\n\
-        event: message_stop\ndata: {}\n\n";
-    let logging = json!({ "logging": { "log_statistics": true, "log_payloads": true } });
-    let handler = made(&config("anthropic", &json!({}), &logging));
-    let mut sample = sample("/", &[], &asked.to_string());
-    outcome(&*handler, &mut sample).expect("it is let through");
-    let got = streamed(
-        &*handler,
-        &mut sample,
-        "text/event-stream; charset=utf-8",
-        &[anthropic],
-    );
-    let events: Vec<&str> = got.split("\n\n").collect();
-    assert_eq!(events.len(), 3, "{got}");
-    let second: Value = serde_json::from_str(&events[1]["data: ".len()..]).expect("JSON");
-    assert_eq!(second["choices"][0]["delta"]["content"], "hi");
-    assert_eq!(
-        (&second["id"], &second["model"]),
-        (&json!("i"), &json!("m-1"))
-    );
-    assert_eq!(events[2], "data: [DONE]");
-    let entry = logged(&*handler, &mut sample);
-    let usage = &entry["ai"]["proxy"]["usage"];
-    assert_eq!(
-        (&usage["prompt_tokens"], &usage["completion_tokens"]),
-        (&json!(5), &json!(7))
-    );
-    let payload = entry["ai"]["proxy"]["payload"]["response"]
-        .as_str()
-        .expect("a payload");
-    assert!(payload.contains("\"response\":\"hi\""), "{payload}");
-}
-
-#[test]
-fn a_stream_that_is_none_ends_with_an_error() {
-    let mut asked = hello();
-    asked["stream"] = json!(true);
-    let error = r#"data: {"error":true,"message":"empty or unsupported transformer response"}"#;
-    for (kind, pieces, expected) in [
-        ("text/html", [&b"<html>"[..], b"</html>"], error),
-        ("text/event-stream", [b"nonsense", b"\n\n\n"], ""),
-    ] {
-        let handler = made(&config("openai", &json!({}), &json!({})));
-        let mut sample = sample("/", &[], &asked.to_string());
-        outcome(&*handler, &mut sample).expect("it is let through");
-        assert_eq!(streamed(&*handler, &mut sample, kind, &pieces), expected);
-    }
-    let handler = made(&config("openai", &json!({}), &json!({})));
-    let mut sample = sample("/", &[], &asked.to_string());
-    outcome(&*handler, &mut sample).expect("it is let through");
-    let long = vec![b'x'; 2 << 20];
-    let got = streamed(
-        &*handler,
-        &mut sample,
-        "text/event-stream",
-        &[&long, b"data: {}\n\n"],
-    );
-    assert_eq!(
-        got,
-        r#"data: {"error":true,"message":"an event is too long"}"#
-    );
-}
-
-#[test]
-fn streams_can_be_forbidden() {
-    let config = config(
-        "openai",
-        &json!({}),
-        &json!({ "response_streaming": "deny" }),
-    );
-    let mut asked = hello();
-    asked["stream"] = json!(true);
-    assert_eq!(
-        refused(&config, &asked),
-        "response streaming is not enabled for this LLM"
-    );
-    asked["stream"] = json!(null);
-    let mut sample = sample("/", &[], &asked.to_string());
-    assert_eq!(sent(&config, &mut sample)["stream"], false);
-}
-
-#[test]
 fn what_is_preserved_goes_on_as_it_came() {
     let config = config(
         "openai",
@@ -595,26 +450,4 @@ fn the_log_says_what_was_used_and_what_it_cost() {
             },
         })
     );
-}
-
-#[test]
-fn an_answer_of_the_gateway_is_left_alone() {
-    let handler = made(&config(
-        "openai",
-        &json!({}),
-        &json!({ "response_streaming": "always" }),
-    ));
-    let mut sample = sample("/", &[], &hello().to_string());
-    outcome(&*handler, &mut sample).expect("it is let through");
-    sample.from_upstream = false;
-    let mut head = answer_head(200);
-    handler
-        .header_filter(&mut sample.exchange(), &mut head)
-        .expect("no failure");
-    assert_eq!(head.headers.get("content-type"), None);
-    let mut piece = Bytes::from_static(b"x");
-    handler
-        .body_filter(&mut sample.exchange(), &mut piece, true)
-        .expect("no failure");
-    assert_eq!(&piece[..], b"x");
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use plugin_api::{Configured, Exchange, Failure, Flow, Handler, Needs, Phase, Services, Step};
 use serde::Deserialize;
 
-use crate::conversation::refusal;
+use crate::conversation::{MOST_HELD, refusal};
 use crate::introspection::Introspection;
 
 #[derive(Deserialize)]
@@ -34,6 +34,7 @@ impl Handler for Transformer {
     fn needs(&self) -> Needs {
         Needs {
             request_body: true,
+            held_body: self.most.min(MOST_HELD),
             ..Needs::phases(&[Phase::Access])
         }
     }

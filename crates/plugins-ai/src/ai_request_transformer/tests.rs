@@ -135,18 +135,30 @@ async fn whatever_goes_wrong_is_said_to_the_client() {
     assert_eq!(refusal, "request body is longer than max_request_body_size");
 }
 
+#[tokio::test]
+async fn the_model_is_asked_through_the_proxy_of_its_scheme() {
+    let (services, model) = FakeModel::services(200, &saying("x"));
+    let proxies = json!({
+        "http_proxy_host": "plain", "http_proxy_port": 1,
+        "https_proxy_host": "secure", "https_proxy_port": 2,
+    });
+    let handler = build(handler::build, &transforming(&proxies), &services).expect("a handler");
+    let mut sample = Sample::new("POST", "/", &[]);
+    let outcome = handler.access(&mut sample.exchange()).outcome().await;
+    assert!(matches!(outcome, Ok(Flow::Next)));
+    assert_eq!(*model.through.lock(), ["secure:2"]);
+}
+
 #[test]
-fn proxies_are_refused_by_name() {
+fn a_pattern_that_is_none_is_refused_by_name() {
     let services = services(plugin_api::testing::FakeRecords::default());
-    for (name, value) in [
-        ("http_proxy_host", "proxy"),
-        ("https_proxy_host", "proxy"),
-        ("transformation_extract_pattern", "("),
-    ] {
-        let config = transforming(&json!({ name: value }));
-        let failure = build(handler::build, &config, &services)
-            .err()
-            .expect("a failure");
-        assert!(failure.to_string().starts_with(name), "{failure}");
-    }
+    let config = transforming(&json!({ "transformation_extract_pattern": "(" }));
+    let failure = build(handler::build, &config, &services)
+        .err()
+        .expect("a failure");
+    let failure = failure.to_string();
+    assert!(
+        failure.starts_with("transformation_extract_pattern"),
+        "{failure}"
+    );
 }
