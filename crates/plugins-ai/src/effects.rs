@@ -1,19 +1,22 @@
 //! What of a configuration cannot be done, and what has no effect.
 
-use plugin_api::Failure;
+use plugin_api::{Failure, Services};
 
+use crate::service_account::ServiceAccount;
 use crate::settings::{Choice, Dialect, Llm, Model, Provider};
 
-/// Refuses what cannot be done, by name, and warns of what has no effect.
-pub fn check(plugin: &str, llm: &Llm) -> Result<(), Failure> {
+/// The service account that a configuration wants to be used.
+///
+/// # Errors
+/// When it asks for what cannot be done, by name. What has no effect is warned of.
+pub fn check(
+    plugin: &str,
+    llm: &Llm,
+    services: &Services,
+) -> Result<Option<ServiceAccount>, Failure> {
     if llm.model.provider() == Provider::Bedrock {
         let reason =
             "model.provider: bedrock is not supported: requests to it would have to be signed";
-        return Err(Failure::new(reason));
-    }
-    if llm.auth.gcp_use_service_account {
-        let reason = "auth.gcp_use_service_account: service accounts are not supported; \
-            auth.header_name or auth.param_name can hold a key";
         return Err(Failure::new(reason));
     }
     if let Choice::Settled(model) = &llm.model {
@@ -24,7 +27,10 @@ pub fn check(plugin: &str, llm: &Llm) -> Result<(), Failure> {
             );
         }
     }
-    Ok(())
+    if llm.auth.gcp_use_service_account && llm.model.provider() == Provider::Gemini {
+        return ServiceAccount::of(&llm.auth, services).map(Some);
+    }
+    Ok(None)
 }
 
 /// The settings of a configuration that change nothing.
@@ -102,9 +108,14 @@ fn without_effect(llm: &Llm, model: &Model) -> Vec<&'static str> {
             !url || is(&[Gemini, Bedrock, Huggingface]),
         ),
         (
+            "auth.gcp_use_service_account",
+            auth.gcp_use_service_account,
+            is(&[Gemini]),
+        ),
+        (
             "auth.gcp_service_account_json",
             auth.gcp_service_account_json.is_some(),
-            false,
+            is(&[Gemini]) && auth.gcp_use_service_account,
         ),
         (
             "auth.aws_access_key_id",
@@ -128,6 +139,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn nothing() -> Services {
+        plugin_api::testing::services(plugin_api::testing::FakeRecords::default())
+    }
 
     #[test]
     fn settings_of_other_providers_are_named() {
@@ -154,7 +169,7 @@ mod tests {
                 "auth.aws_access_key_id",
             ]
         );
-        assert!(check("ai-proxy", &llm).is_ok());
+        assert!(check("ai-proxy", &llm, &nothing()).is_ok());
     }
 
     #[test]
@@ -164,7 +179,7 @@ mod tests {
             (
                 "gemini",
                 json!({ "gcp_use_service_account": true }),
-                "auth.gcp_use_service_account",
+                "auth.gcp_service_account_json",
             ),
         ] {
             let llm: Llm = serde_json::from_value(json!({
@@ -174,7 +189,10 @@ mod tests {
                 "logging": { "log_statistics": true, "log_payloads": false },
             }))
             .expect("a configuration");
-            let failure = check("ai-proxy", &llm).expect_err("a failure").to_string();
+            let failure = check("ai-proxy", &llm, &nothing())
+                .err()
+                .expect("a failure")
+                .to_string();
             assert!(failure.starts_with(name), "{failure}");
         }
     }

@@ -1,9 +1,19 @@
 //! Where a model is asked.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use plugin_api::Exchange;
 use url::Url;
 
 use crate::settings::{Model, Provider, RouteType};
+
+/// What is encoded in the name of a model in a path. Some names have parts, or a version behind a colon.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'/')
+    .remove(b':');
 
 /// The URL of a model, without what a request adds to it.
 ///
@@ -16,7 +26,10 @@ pub fn url(model: &Model, route: RouteType, streamed: bool) -> Result<Url, Strin
         Provider::Huggingface => {
             let models = "https://api-inference.huggingface.co/models";
             let base = own.map(|own| own.trim_end_matches('/').to_owned());
-            let base = base.unwrap_or_else(|| format!("{models}/{}", model.name()));
+            let base = match base {
+                Some(base) => base,
+                None => format!("{models}/{}", name_in_path(model)?),
+            };
             match route {
                 RouteType::Completions => base,
                 _ => format!("{base}/v1/chat/completions"),
@@ -25,9 +38,10 @@ pub fn url(model: &Model, route: RouteType, streamed: bool) -> Result<Url, Strin
         _ => match own {
             Some(own) => own.to_owned(),
             None => {
-                let path = operation(model, route, streamed);
-                let path = options.upstream_path.clone().or(path);
-                let path = path.unwrap_or_default();
+                let path = match options.upstream_path.clone() {
+                    Some(path) => path,
+                    None => operation(model, route, streamed)?.unwrap_or_default(),
+                };
                 format!("{}/{}", base(model)?, path.trim_start_matches('/'))
             }
         },
@@ -80,14 +94,14 @@ fn base(model: &Model) -> Result<String, String> {
 }
 
 /// The path of what is asked for, if the provider has such a thing.
-fn operation(model: &Model, route: RouteType, streamed: bool) -> Option<String> {
+fn operation(model: &Model, route: RouteType, streamed: bool) -> Result<Option<String>, String> {
     let chat = match route {
         RouteType::Chat => true,
         RouteType::Completions => false,
-        RouteType::Preserve => return None,
+        RouteType::Preserve => return Ok(None),
     };
     let either = |chat_path: &str, path: &str| Some(if chat { chat_path } else { path }.to_owned());
-    match model.provider {
+    Ok(match model.provider {
         Provider::Openai => either("v1/chat/completions", "v1/completions"),
         Provider::Azure => either("chat/completions", "completions"),
         Provider::Anthropic => either("v1/messages", "v1/complete"),
@@ -105,7 +119,8 @@ fn operation(model: &Model, route: RouteType, streamed: bool) -> Option<String> 
                 }
                 _ => "v1beta/models".to_owned(),
             };
-            chat.then(|| format!("{path}/{}:{verb}", model.name()))
+            let name = name_in_path(model)?;
+            chat.then(|| format!("{path}/{name}:{verb}"))
         }
         Provider::Bedrock => {
             let verb = if streamed {
@@ -113,10 +128,20 @@ fn operation(model: &Model, route: RouteType, streamed: bool) -> Option<String> 
             } else {
                 "converse"
             };
-            chat.then(|| format!("model/{}/{verb}", model.name()))
+            let name = name_in_path(model)?;
+            chat.then(|| format!("model/{name}/{verb}"))
         }
         Provider::Llama2 | Provider::Huggingface => None,
+    })
+}
+
+/// The name of a model as a part of a path: who may name the model must not leave the place of models.
+fn name_in_path(model: &Model) -> Result<String, String> {
+    let name = model.name();
+    if name.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return Err("the name of the model cannot stand in a path".to_owned());
     }
+    Ok(percent_encode(name.as_bytes(), ENCODED).to_string())
 }
 
 /// Sends a request to a model. What is preserved keeps its path, unless the configuration has another one.

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::provider::{self, Members};
+use crate::service_account::ServiceAccount;
 use crate::settings::{Llm, Model, ParamLocation, Provider, RouteType};
 use crate::usage::{Tokens, azure_members};
 use crate::{coding, effects, endpoint};
@@ -40,6 +41,7 @@ pub struct Introspection {
     plugin: &'static str,
     id: String,
     llm: Llm,
+    account: Option<ServiceAccount>,
     prompt: String,
     pattern: Option<Regex>,
     timeout: Duration,
@@ -69,7 +71,7 @@ impl Introspection {
         services: &Services,
     ) -> Result<Self, Failure> {
         let config: Config = record.read()?;
-        effects::check(plugin, &config.llm)?;
+        let account = effects::check(plugin, &config.llm, services)?;
         let pattern = config.transformation_extract_pattern.as_deref();
         let pattern = pattern.map(|pattern| {
             let built = RegexBuilder::new(pattern).case_insensitive(true).build();
@@ -79,6 +81,7 @@ impl Introspection {
             plugin,
             id: record.id.to_string(),
             llm: config.llm,
+            account,
             prompt: config.prompt,
             pattern: pattern.transpose()?,
             timeout: Duration::from_millis(config.http_timeout),
@@ -163,10 +166,19 @@ impl Introspection {
         url.set_query(Some(&*query).filter(|query| !query.is_empty()));
         let body = serde_json::to_vec(&request)
             .map_err(|error| format!("failed to parse body to json: {error}"))?;
+        let mut headers = self.headers(model);
+        if let Some(account) = &self.account {
+            let value = account.authorization().await.map_err(|reason| {
+                tracing::error!("{}: a service account gets no token: {reason}", self.plugin);
+                "there is no token for it".to_owned()
+            })?;
+            headers.retain(|(name, _)| !name.eq_ignore_ascii_case("authorization"));
+            headers.push(("Authorization".to_owned(), value.into_bytes()));
+        }
         let request = HttpRequest {
             method: "POST".to_owned(),
             url: url.to_string(),
-            headers: self.headers(model),
+            headers,
             body: body.into(),
             timeout: self.timeout,
             keep_alive: KEEP_ALIVE,

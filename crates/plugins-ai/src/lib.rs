@@ -15,6 +15,7 @@ mod events;
 mod introspection;
 mod model;
 mod provider;
+mod service_account;
 mod settings;
 mod usage;
 

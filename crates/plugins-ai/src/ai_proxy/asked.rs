@@ -13,6 +13,9 @@ use crate::provider::{self, Data, Remembered};
 use crate::settings::{Llm, Model, RouteType};
 use crate::usage::Tokens;
 
+/// How much of a body is looked at in one go.
+const PORTION: usize = 4 << 10;
+
 /// What is known of a request to a model.
 #[derive(Default)]
 pub(super) struct Asked {
@@ -87,31 +90,48 @@ impl Passing {
         if self.failed || (piece.is_empty() && !last) {
             return Ok(Bytes::new());
         }
-        let unpacked = match &mut self.unpacking {
-            Some(unpacking) => unpacking.push(piece).map(Bytes::from),
-            None => Some(piece.clone()),
-        };
-        let Some(events) = &mut self.events else {
+        if self.events.is_none() {
             return Ok(match piece.is_empty() {
                 true => Bytes::new(),
                 false => self.fail("empty or unsupported transformer response"),
             });
-        };
-        let Some(unpacked) = unpacked else {
-            return Ok(self.fail("the answer cannot be unpacked"));
-        };
-        let mut found = match events.push(&unpacked) {
-            Ok(found) => found,
-            Err(error) => return Ok(self.fail(&error.to_string())),
-        };
-        if last {
-            found.extend(events.finish());
         }
-        let mut out = Vec::with_capacity(unpacked.len());
-        for event in found {
-            self.translate(model, route, event, &mut out)?;
+        let mut out = Vec::with_capacity(piece.len());
+        // In portions, so that a small piece cannot become a huge one unseen.
+        for portion in piece.chunks(PORTION) {
+            let found = match self.events_of(portion) {
+                Ok(found) => found,
+                Err(reason) => {
+                    out.extend_from_slice(&self.fail(&reason));
+                    return Ok(out.into());
+                }
+            };
+            for event in found {
+                self.translate(model, route, event, &mut out)?;
+            }
+        }
+        if last {
+            let rest = self.events.as_mut().map(Events::finish);
+            for event in rest.unwrap_or_default() {
+                self.translate(model, route, event, &mut out)?;
+            }
         }
         Ok(out.into())
+    }
+
+    /// The events that are whole with this portion of the answer's body.
+    fn events_of(&mut self, portion: &[u8]) -> Result<Vec<Event>, String> {
+        let Some(events) = &mut self.events else {
+            return Ok(Vec::new());
+        };
+        let found = match &mut self.unpacking {
+            None => events.push(portion),
+            Some(unpacking) => {
+                let unpacked = unpacking.push(portion);
+                events.push(&unpacked.ok_or("the answer cannot be unpacked")?)
+            }
+        };
+        found.map_err(|error| error.to_string())
     }
 
     fn translate(

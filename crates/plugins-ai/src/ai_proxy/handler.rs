@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use plugin_api::{
-    Configured, Exchange, Failure, Flow, Handler, Known, Needs, Phase, ResponseHead, Services,
-    Step, Summary,
+    Body, Configured, Exchange, Failure, Flow, Handler, Known, Needs, Outcome, Phase, Reply,
+    ResponseHead, Services, Step, Summary,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -17,6 +17,7 @@ use crate::coding;
 use crate::conversation::{Format, MOST_HELD, refusal};
 use crate::effects;
 use crate::provider;
+use crate::service_account::ServiceAccount;
 use crate::settings::{Llm, Provider, RouteType};
 use crate::usage::Tokens;
 
@@ -42,6 +43,8 @@ pub(super) enum Streaming {
 
 pub(super) struct Proxy {
     pub llm: Llm,
+    /// Who the provider takes the gateway for, if it is no matter of headers and parameters.
+    account: Option<ServiceAccount>,
     pub streaming: Streaming,
     /// The most bytes of a request that are looked at.
     pub most: u64,
@@ -57,9 +60,10 @@ pub(crate) fn build(
     let config: Config = record.read()?;
     config.llm_format.understood()?;
     let llm: Llm = record.read()?;
-    effects::check("ai-proxy", &llm)?;
+    let account = effects::check("ai-proxy", &llm, services)?;
     Ok(Arc::new(Proxy {
         llm,
+        account,
         streaming: config.response_streaming,
         most: config.max_request_body_size,
         names_model: config.model_name_header,
@@ -86,9 +90,12 @@ impl Handler for Proxy {
 
     fn access<'a>(&'a self, exchange: &'a mut Exchange<'_>) -> Step<'a> {
         exchange.state::<Asked>().since = Some(self.clock.monotonic());
-        match request::send(self, exchange) {
-            Ok(()) => Step::next(),
-            Err(reason) => Step::answer(refusal(reason)),
+        if let Err(reason) = request::send(self, exchange) {
+            return Step::answer(refusal(reason));
+        }
+        match &self.account {
+            None => Step::next(),
+            Some(account) => Step::later(prove(account, exchange)),
         }
     }
 
@@ -113,7 +120,7 @@ impl Handler for Proxy {
         }
         self.answered(asked);
         if head.status() == 200 {
-            self.name_model(asked, head)?;
+            self.name_model(asked, head);
         }
         if !asked.streams {
             return Ok(());
@@ -152,6 +159,21 @@ impl Handler for Proxy {
     }
 }
 
+/// Gives the request what proves it to be the account's.
+async fn prove(account: &ServiceAccount, exchange: &mut Exchange<'_>) -> Outcome {
+    match account.authorization().await {
+        Ok(value) => {
+            exchange.head.headers.set(Known::Authorization, value)?;
+            Ok(Flow::Next)
+        }
+        Err(reason) => {
+            tracing::error!("a service account gets no token: {reason}");
+            let error = json!({ "error": { "message": "LLM request failed before proxying" } });
+            Ok(Reply::new(500).with_body(Body::Json(error)).into())
+        }
+    }
+}
+
 impl Proxy {
     /// An answer that is held as a whole.
     fn hold(
@@ -171,7 +193,7 @@ impl Proxy {
             false => body.clone(),
         };
         if head.status() == 200 {
-            self.name_model(asked, head)?;
+            self.name_model(asked, head);
             if self.llm.route_type != RouteType::Preserve {
                 self.hide_cookies(head);
                 match provider::answer(&model, self.llm.route_type, &plain) {
@@ -224,13 +246,14 @@ impl Proxy {
         }
     }
 
-    fn name_model(&self, asked: &Asked, head: &mut ResponseHead) -> Result<(), Failure> {
+    fn name_model(&self, asked: &Asked, head: &mut ResponseHead) {
         let model = asked.model.as_ref().filter(|_| self.names_model);
         if let Some((model, name)) = model.and_then(|model| Some((model, model.name.as_ref()?))) {
             let named = format!("{}/{name}", model.provider.name());
-            head.headers.set(MODEL, named)?;
+            if head.headers.set(MODEL, named).is_err() {
+                tracing::debug!("a model has a name that cannot stand in a header");
+            }
         }
-        Ok(())
     }
 
     /// Cookies of these providers are for those who call them, not for clients of the gateway.

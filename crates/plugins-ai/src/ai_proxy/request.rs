@@ -26,7 +26,8 @@ pub(super) fn send(proxy: &Proxy, exchange: &mut Exchange<'_>) -> Result<(), Str
     let wanted = wanted.map(str::to_owned);
     exchange.state::<Asked>().wanted = wanted.clone();
     let model = choose(llm, exchange, &request, wanted)?;
-    let streams = streams(proxy.streaming, &request)?;
+    let can_stream = provider::can_stream(&model, route);
+    let streams = streams(proxy.streaming, can_stream, &request)?;
     if streams {
         request.insert("stream".to_owned(), Value::Bool(true));
     }
@@ -128,11 +129,11 @@ fn choose(
     Ok(model)
 }
 
-fn streams(streaming: Streaming, request: &Members) -> Result<bool, String> {
-    match (streaming, is_streamed(request)) {
-        (Streaming::Deny, true) => Err("response streaming is not enabled for this LLM".to_owned()),
-        (Streaming::Always, _) => Ok(true),
-        (_, asked) => Ok(asked),
+fn streams(streaming: Streaming, can: bool, request: &Members) -> Result<bool, String> {
+    let wanted = streaming == Streaming::Always || is_streamed(request);
+    match wanted && (streaming == Streaming::Deny || !can) {
+        true => Err("response streaming is not enabled for this LLM".to_owned()),
+        false => Ok(wanted),
     }
 }
 

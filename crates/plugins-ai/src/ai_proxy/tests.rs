@@ -451,3 +451,48 @@ fn the_log_says_what_was_used_and_what_it_cost() {
         })
     );
 }
+
+#[test]
+fn a_model_that_the_client_names_stays_at_its_place() {
+    let any = json!({ "name": null });
+    for (provider, wanted, target) in [
+        (
+            "gemini",
+            "a b?c#d",
+            Some("/v1beta/models/a%20b%3Fc%23d:generateContent"),
+        ),
+        (
+            "huggingface",
+            "org/m",
+            Some("/models/org/m/v1/chat/completions"),
+        ),
+        ("gemini", "../../evil", None),
+        ("huggingface", "a/./b", None),
+        ("huggingface", "", None),
+    ] {
+        let mut body = hello();
+        body["model"] = json!(wanted);
+        let config = config(provider, &any, &json!({}));
+        let Some(target) = target else {
+            assert_eq!(
+                refused(&config, &body),
+                "the name of the model cannot stand in a path"
+            );
+            continue;
+        };
+        let mut sample = sample("/chat", &[], &body.to_string());
+        sent(&config, &mut sample);
+        assert_eq!(String::from_utf8_lossy(&sample.target), target);
+    }
+}
+
+#[test]
+fn a_name_that_cannot_stand_in_a_header_is_not_shown() {
+    let handler = made(&config("openai", &json!({ "name": "a\r\nb" }), &json!({})));
+    let mut sample = sample("/", &[], &hello().to_string());
+    outcome(&*handler, &mut sample).expect("it is let through");
+    let mut head = answer_head(200);
+    held(&*handler, &mut sample, &mut head, r#"{"choices":[]}"#);
+    assert_eq!(head.status(), 200);
+    assert_eq!(head.headers.get("X-Kong-LLM-Model"), None);
+}

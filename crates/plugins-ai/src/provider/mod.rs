@@ -194,6 +194,16 @@ pub fn event(
     }
 }
 
+/// Whether a stream of the model's can be translated.
+pub fn can_stream(model: &Model, route: RouteType) -> bool {
+    match language(model) {
+        _ if route == RouteType::Preserve => true,
+        Language::Llama2 | Language::None => false,
+        Language::Anthropic | Language::Gemini | Language::Bedrock => route == RouteType::Chat,
+        _ => true,
+    }
+}
+
 /// Whether the provider says in streams how many tokens were used.
 pub fn counts_streamed_tokens(provider: Provider) -> bool {
     use Provider::{Anthropic, Bedrock, Cohere, Gemini, Llama2};

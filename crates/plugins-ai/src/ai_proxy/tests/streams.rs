@@ -142,6 +142,16 @@ fn streams_can_be_forbidden() {
         refused(&config, &asked),
         "response streaming is not enabled for this LLM"
     );
+    let raw = json!({ "options": { "llama2_format": "raw", "upstream_url": "http://x" } });
+    for config in [
+        self::config("llama2", &raw, &json!({})),
+        self::config("llama2", &raw, &json!({ "response_streaming": "always" })),
+    ] {
+        assert_eq!(
+            refused(&config, &asked),
+            "response streaming is not enabled for this LLM"
+        );
+    }
     asked["stream"] = json!(null);
     let mut sample = sample("/", &[], &asked.to_string());
     assert_eq!(sent(&config, &mut sample)["stream"], false);
@@ -167,4 +177,43 @@ fn an_answer_of_the_gateway_is_left_alone() {
         .body_filter(&mut sample.exchange(), &mut piece, true)
         .expect("no failure");
     assert_eq!(&piece[..], b"x");
+}
+
+#[test]
+fn a_packed_stream_is_unpacked_on_its_way() {
+    let mut asked = hello();
+    asked["stream"] = json!(true);
+    let handler = made(&config("openai", &json!({}), &json!({})));
+    for (stream, expected) in [
+        (
+            &b"data: {\"a\":1}\n\ndata: [DONE]\n\n"[..],
+            "data: {\"a\":1}\n\ndata: [DONE]",
+        ),
+        (
+            &[b'x'; 4 << 20],
+            r#"data: {"error":true,"message":"an event is too long"}"#,
+        ),
+    ] {
+        let mut sample = sample("/", &[], &asked.to_string());
+        outcome(&*handler, &mut sample).expect("it is let through");
+        let mut head = answer_head(200);
+        head.headers
+            .set("Content-Encoding", "gzip")
+            .expect("a header");
+        let mut exchange = sample.exchange();
+        handler
+            .header_filter(&mut exchange, &mut head)
+            .expect("no failure");
+        assert_eq!(head.headers.get("content-encoding"), None);
+        let packed = crate::coding::pack(stream).expect("packed");
+        let mut all = Vec::new();
+        for piece in packed.chunks(7).chain([&b""[..]]) {
+            let mut out = Bytes::copy_from_slice(piece);
+            handler
+                .body_filter(&mut exchange, &mut out, piece.is_empty())
+                .expect("no failure");
+            all.extend_from_slice(&out);
+        }
+        assert_eq!(String::from_utf8(all).expect("text"), expected);
+    }
 }
