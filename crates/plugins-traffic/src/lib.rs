@@ -8,7 +8,7 @@ pub mod request_termination;
 pub mod response_ratelimiting;
 
 /// Every family of metrics that these plugins show.
-pub const METRICS: &[&[&plugin_api::Family]] = &[proxy_cache::METRICS];
+pub const METRICS: &[&[&plugin_api::Family]] = &[proxy_cache::METRICS, counting::METRICS];
 
 mod counting;
 mod limits;

@@ -6,6 +6,7 @@
 //!
 //! The database is the fourth place; [`plugin_api::Counters`] has it.
 
+mod figures;
 pub mod local;
 mod number;
 mod outage;
@@ -14,6 +15,7 @@ pub mod redis;
 mod subject;
 pub mod synced;
 
+pub use figures::{Fate, Figures, METRICS, show_age};
 pub use number::text_of;
 pub use outage::Outage;
 pub use period::{Limit, PERIODS, Period, PeriodLimits};

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use plugin_api::Failure;
 
+use super::Fate;
+
 /// How many seconds pass between two lines in the log.
 const QUIET: i64 = 10;
 
@@ -29,6 +31,14 @@ impl Outage {
     /// Whether requests pass.
     pub fn is_tolerated(&self) -> bool {
         self.is_tolerated
+    }
+
+    /// What becomes of requests.
+    pub fn fate(&self) -> Fate {
+        match self.is_tolerated {
+            true => Fate::Unlimited,
+            false => Fate::Failed,
+        }
     }
 
     /// Lets a request pass, or says why not.

@@ -40,6 +40,8 @@ struct State {
     running: bool,
     /// Whether the last time went wrong.
     is_failing: bool,
+    /// When all of it was exchanged with Redis last, in seconds since the Unix epoch.
+    synced_at: i64,
 }
 
 struct Counter {
@@ -67,6 +69,7 @@ impl SyncedCounters {
                 known: HashMap::default(),
                 running: false,
                 is_failing: false,
+                synced_at: i64::MAX,
             }),
         }
     }
@@ -74,6 +77,13 @@ impl SyncedCounters {
     /// Uses another connection from now on, such as one with a new password.
     pub fn set_redis(&self, redis: Arc<dyn Redis>) {
         self.state.lock().redis = Arc::new(RedisCounters::on(redis));
+    }
+
+    /// How many seconds ago all that is known was exchanged with Redis; `None` while nothing is.
+    pub fn age(&self, now: i64) -> Option<u64> {
+        let state = self.state.lock();
+        let age = now.saturating_sub(state.synced_at).max(0);
+        state.running.then_some(age.unsigned_abs())
     }
 
     /// The place of a subject.
@@ -137,7 +147,7 @@ impl SyncedCounters {
         }
         let totals = redis.read(keys.clone()).await?;
         self.learn(place, &keys, limits, &totals, now);
-        self.start(every, services);
+        self.start(every, now, services);
         match self.take_known(place, limits, now, false) {
             Some(verdict) => Ok(verdict),
             // They were forgotten in this very moment.
@@ -169,12 +179,13 @@ impl SyncedCounters {
     }
 
     /// Starts the task that sends, if it does not run.
-    fn start(self: &Arc<Self>, every: Duration, services: &Services) {
+    fn start(self: &Arc<Self>, every: Duration, now: i64, services: &Services) {
         let mut state = self.state.lock();
         if state.running {
             return;
         }
         state.running = true;
+        state.synced_at = now;
         drop(state);
         let (own, services) = (self.clone(), services.clone());
         let background = services.background.clone();
@@ -199,6 +210,7 @@ impl SyncedCounters {
     /// Sends what was let through, learns the totals, and forgets what nobody asked for.
     async fn send(&self, now: i64) {
         let (redis, parts) = self.begin(now);
+        let mut fails = false;
         for parts in parts.chunks(AT_ONCE) {
             let sent = parts.iter().map(|part| {
                 let (redis, key) = (redis.clone(), part.key.to_string());
@@ -216,8 +228,12 @@ impl SyncedCounters {
             let mut state = self.state.lock();
             state.is_failing = false;
             for (part, answer) in parts.iter().zip(answers) {
+                fails |= answer.is_err();
                 state.settle(part, answer.map(|used| used[0]));
             }
+        }
+        if !fails {
+            self.state.lock().synced_at = now;
         }
     }
 

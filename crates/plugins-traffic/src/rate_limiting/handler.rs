@@ -14,7 +14,9 @@ use super::headers::{self, Shown};
 use crate::counting::local::{LocalCounters, Place};
 use crate::counting::redis::RedisCounters;
 use crate::counting::synced::SyncedCounters;
-use crate::counting::{Identifier, Limit, Outage, PeriodLimits, Scope, Verdict, windows};
+use crate::counting::{
+    Fate, Figures, Identifier, Limit, Outage, PeriodLimits, Scope, Verdict, show_age, windows,
+};
 
 #[derive(Deserialize)]
 struct Config {
@@ -38,6 +40,7 @@ struct RateLimiting {
     by: By,
     counters: Counters,
     outage: Outage,
+    figures: Arc<Figures>,
     /// What clients are told; nothing if they are told nothing.
     shown: Vec<Shown>,
     error_code: u16,
@@ -78,10 +81,12 @@ pub(crate) fn build(
     let scope = Scope::of(record);
     let limits = config.limits.limits();
     let shown = limits.iter().filter(|_| !config.hide_client_headers);
+    let counters = Counters::of(&config, scope, services)?;
     Ok(Arc::new(RateLimiting {
         scope,
         by: By::of(&config),
-        counters: Counters::of(&config, scope, services)?,
+        figures: Figures::of(services, "rate-limiting", counters.name()),
+        counters,
         outage: Outage::new("rate-limiting", config.fault_tolerant),
         shown: shown.copied().map(Shown::new).collect(),
         error_code: status(config.error_code)?,
@@ -145,6 +150,7 @@ impl Counters {
                 let name = format!("{:?} every {every:?}", config.redis);
                 let counters = shared.get(&name, || SyncedCounters::on(redis.clone()));
                 counters.set_redis(redis);
+                show_age(services, &counters);
                 let scope = counters.place(&scope);
                 Self::Synced {
                     counters,
@@ -159,6 +165,18 @@ impl Counters {
                 Self::Local { counters, scope }
             }
         })
+    }
+}
+
+impl Counters {
+    /// How the metrics page calls the place.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Local { .. } => "local",
+            Self::Database => "cluster",
+            Self::Redis(_) => "redis",
+            Self::Synced { .. } => "redis_synced",
+        }
     }
 }
 
@@ -223,15 +241,20 @@ impl RateLimiting {
     ) -> Outcome {
         match answer {
             Ok(verdict) => self.conclude(exchange, verdict, now),
-            Err(error) => self.outage.decide(&error, now).map(|()| Flow::Next),
+            Err(error) => {
+                self.figures.count(self.outage.fate());
+                self.outage.decide(&error, now).map(|()| Flow::Next)
+            }
         }
     }
 
     fn conclude(&self, exchange: &mut Exchange<'_>, verdict: Verdict, now: i64) -> Outcome {
         headers::set(exchange, &self.shown, &verdict, now);
         if verdict.granted {
+            self.figures.count(Fate::Passed);
             return Ok(Flow::Next);
         }
+        self.figures.count(Fate::Limited);
         Ok(Reply::error(self.error_code, self.error_message.clone()).into())
     }
 }

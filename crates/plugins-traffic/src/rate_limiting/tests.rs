@@ -3,7 +3,7 @@ use std::time::{Duration, SystemTime};
 
 use plugin_api::testing::{self, FakeRecords, Sample, build, services};
 use plugin_api::{
-    BoxFuture, Counters, Credential, Entity, Flow, Handler, HeaderEdit, Reply, Services,
+    BoxFuture, Counters, Credential, Entity, Flow, Handler, HeaderEdit, Page, Reply, Services,
     Unavailable,
 };
 use serde_json::{Value, json};
@@ -326,4 +326,37 @@ async fn without_counters_requests_pass_untold_or_fail() {
             assert!(outcome.is_err(), "{policy} {sync_rate}");
         }
     }
+}
+
+#[tokio::test]
+async fn the_metrics_page_tells_what_became_of_requests() {
+    let (services, _) = at(NOW);
+    let local = limiting(json!({ "minute": 1 }), &services);
+    assert!(passes(&local).await);
+    assert!(!passes(&local).await);
+    assert!(!passes(&local).await);
+    for fault_tolerant in [true, false] {
+        let settings =
+            json!({ "minute": 1, "policy": "cluster", "fault_tolerant": fault_tolerant });
+        let shared = limiting(settings, &services);
+        let mut sample = Sample::new("GET", "/", &[]);
+        let outcome = shared.access(&mut sample.exchange()).outcome().await;
+        assert_eq!(outcome.is_ok(), fault_tolerant);
+    }
+    let mut page = Page::default();
+    services.metrics.write(&mut page);
+    let page = page.finish(metrics::Format::Text);
+    for (policy, outcome, count) in [
+        ("local", "passed", 1),
+        ("local", "limited", 2),
+        ("local", "unlimited", 0),
+        ("cluster", "unlimited", 1),
+        ("cluster", "failed", 1),
+    ] {
+        let line = format!(
+            "silverback_ratelimit_requests_total{{plugin=\"rate-limiting\",policy=\"{policy}\",outcome=\"{outcome}\"}} {count}\n"
+        );
+        assert!(page.contains(&line), "{line}{page}");
+    }
+    assert!(!page.contains("sync_age"), "nothing is exchanged");
 }

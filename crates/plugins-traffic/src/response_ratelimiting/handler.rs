@@ -13,7 +13,9 @@ use serde::Deserialize;
 use super::limits::{Named, parse_used};
 use crate::counting::local::LocalCounters;
 use crate::counting::redis::RedisCounters;
-use crate::counting::{Identifier, Outage, PeriodLimits, Scope, Used, text_of, used, windows};
+use crate::counting::{
+    Fate, Figures, Identifier, Outage, PeriodLimits, Scope, Used, text_of, used, windows,
+};
 
 const TOO_MANY_REQUESTS: u16 = 429;
 
@@ -37,6 +39,7 @@ struct ResponseRateLimiting {
     limits: Arc<[Named]>,
     counters: Counters,
     outage: Outage,
+    figures: Arc<Figures>,
     refuses_at_first: bool,
     services: Services,
 }
@@ -74,6 +77,17 @@ pub(crate) fn build(
     services: &Services,
 ) -> Result<Arc<dyn Handler>, Failure> {
     let config: Config = record.read()?;
+    let (policy, counters) = match config.policy.as_str() {
+        "cluster" => ("cluster", Counters::Database),
+        "redis" => {
+            let redis = services.redis.open(&config.redis);
+            ("redis", Counters::Redis(Arc::new(RedisCounters::on(redis))))
+        }
+        _ => {
+            let counters = services.shared.get("usage", LocalCounters::default);
+            ("local", Counters::Local(counters))
+        }
+    };
     Ok(Arc::new(ResponseRateLimiting {
         scope: Scope::of(record),
         header: config.header_name,
@@ -83,15 +97,9 @@ pub(crate) fn build(
             _ => By::Consumer,
         },
         limits: Named::all(config.limits, config.hide_client_headers).into(),
-        counters: match config.policy.as_str() {
-            "cluster" => Counters::Database,
-            "redis" => {
-                let redis = services.redis.open(&config.redis);
-                Counters::Redis(Arc::new(RedisCounters::on(redis)))
-            }
-            _ => Counters::Local(services.shared.get("usage", LocalCounters::default)),
-        },
+        counters,
         outage: Outage::new("response-ratelimiting", config.fault_tolerant),
+        figures: Figures::of(services, "response-ratelimiting", policy),
         refuses_at_first: config.block_on_first_violation,
         services: services.clone(),
     }))
@@ -133,7 +141,10 @@ impl Handler for ResponseRateLimiting {
         Step::later(async move {
             match self.ask(&who, now).await {
                 Ok(usage) => self.begin(exchange, who, usage, now),
-                Err(error) => self.outage.decide(&error, now).map(|()| Flow::Next),
+                Err(error) => {
+                    self.figures.count(self.outage.fate());
+                    self.outage.decide(&error, now).map(|()| Flow::Next)
+                }
             }
         })
     }
@@ -170,9 +181,13 @@ impl Handler for ResponseRateLimiting {
 
     fn log(&self, exchange: &mut Exchange<'_>, _: &Summary<'_>) {
         let seen: &mut Seen = exchange.state();
-        let (Some(who), false) = (seen.who.take(), seen.is_withheld) else {
+        let Some(who) = seen.who.take() else {
             return;
         };
+        if seen.is_withheld {
+            return self.figures.count(Fate::Limited);
+        }
+        self.figures.count(Fate::Passed);
         let used = std::mem::take(&mut seen.used);
         if used.iter().any(|used| *used != 0.0) {
             self.count(who, used, seen.at);
@@ -198,6 +213,7 @@ impl ResponseRateLimiting {
                 .map(|(limit, held)| limit.most - held);
             let left = left.fold(f64::INFINITY, f64::min);
             if self.refuses_at_first && left <= 0.0 {
+                self.figures.count(Fate::Limited);
                 let message = format!("API rate limit exceeded for '{}'", named.name);
                 return Ok(Reply::error(TOO_MANY_REQUESTS, message).into());
             }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use http1::Framing;
 use plugin_api::testing::{FakeRecords, Sample, build, services};
 use plugin_api::{
-    Flow, Handler, HeaderEdit, Latencies, Reply, ResponseHead, Services, Source, Summary,
+    Flow, Handler, HeaderEdit, Latencies, Page, Reply, ResponseHead, Services, Source, Summary,
 };
 use serde_json::{Value, json};
 use stdx::ManualClock;
@@ -172,7 +172,8 @@ async fn names_are_counted_apart_and_the_tightest_limit_is_told() {
 
 #[tokio::test]
 async fn an_answer_that_was_withheld_is_not_counted() {
-    let handler = limiting(json!({ "limits": { "video": { "hour": 1 } } }), &at_noon());
+    let services = at_noon();
+    let handler = limiting(json!({ "limits": { "video": { "hour": 1 } } }), &services);
     for status in [200, 429, 429] {
         let answer = request(&handler, &["video=1"]).await.expect("an answer");
         assert_eq!(answer.status, status);
@@ -180,6 +181,12 @@ async fn an_answer_that_was_withheld_is_not_counted() {
     let answer = request(&handler, &["video=0"]).await.expect("an answer");
     let left = ("X-RateLimit-Remaining-video".to_owned(), "0".to_owned());
     assert!(answer.headers.contains(&left), "{answer:?}");
+    let mut page = Page::default();
+    services.metrics.write(&mut page);
+    let page = page.finish(metrics::Format::Text);
+    for outcome in ["outcome=\"passed\"} 2\n", "outcome=\"limited\"} 2\n"] {
+        assert!(page.contains(outcome), "{page}");
+    }
 }
 
 #[tokio::test]

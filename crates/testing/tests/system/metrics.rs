@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use fleet::{Prometheus, find_program, http};
+use fleet::{Prometheus, Redis, find_program, http};
 use serde_json::{Value, json};
 use testing::{Backend, Cluster, Node, Place, Then, eventually, eventually_answers};
 
@@ -152,6 +152,11 @@ fn every_query_of_the_dashboards_and_every_rule_finds_data() {
     let cluster = Cluster::new(3);
     let nodes: [Node<'_>; 3] = cluster.start();
     configure(&nodes[0], &good, &failing);
+    let redis = Redis::start().unwrap();
+    let limit = json!({ "name": "rate-limiting", "config": {
+        "year": 1_000_000, "policy": "redis", "redis": { "host": "127.0.0.1", "port": redis.port() }, "sync_rate": 0.1,
+    } });
+    nodes[0].configure("POST", "/services/u/plugins", &limit);
     for node in &nodes {
         eventually_answers(node, "/u", 401);
     }

@@ -126,3 +126,21 @@ async fn a_new_window_is_asked_for() {
     assert!(node.take_known(place, &limit(), NOW + 1, false).is_some());
     assert_eq!(node.take_known(place, &limit(), NOW + 3600, false), None);
 }
+
+#[tokio::test]
+async fn what_is_known_grows_old_until_all_of_it_is_exchanged() {
+    let fake = Arc::new(FakeRedis::default());
+    let node = node(&fake);
+    assert_eq!(node.age(NOW), None, "there is nothing to exchange");
+    assert_eq!(take(&node).await, Ok(true));
+    assert_eq!(node.age(NOW + 2), Some(2));
+    node.send(NOW + 3).await;
+    assert_eq!(node.age(NOW + 4), Some(1));
+    assert_eq!(take(&node).await, Ok(true));
+    fake.is_away.store(true, Ordering::Relaxed);
+    node.send(NOW + 5).await;
+    assert_eq!(node.age(NOW + 6), Some(3));
+    fake.is_away.store(false, Ordering::Relaxed);
+    node.send(NOW + 7).await;
+    assert_eq!(node.age(NOW + 7), Some(0));
+}
