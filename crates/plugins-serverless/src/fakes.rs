@@ -48,6 +48,10 @@ impl Outside {
         asked.into_iter().map(|(_, request)| request).collect()
     }
 
+    pub fn set_variable(&self, name: &'static str, value: &str) {
+        self.variables.lock().insert(name, value.to_owned());
+    }
+
     fn answer(&self, proxy: Option<HttpProxy>, request: HttpRequest) -> BoxFuture<Answer> {
         let answer = (self.answers)(&request);
         self.asked.lock().push((proxy, request));

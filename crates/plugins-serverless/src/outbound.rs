@@ -63,6 +63,10 @@ impl Answer {
             via.extend_from_slice(format!("{version} {}", node.token).as_bytes());
             self.replace_header("Via", vec![via]);
         }
+        // A client takes what follows these for the next answer.
+        if matches!(self.status, 204 | 304) {
+            self.body = Bytes::new();
+        }
         let mut reply = Reply::new(self.status).with_body(Body::Bytes(self.body));
         reply.headers = self
             .headers

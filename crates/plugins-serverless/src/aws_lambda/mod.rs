@@ -1,5 +1,10 @@
 //! aws-lambda: Calls an AWS Lambda function in place of an upstream.
 
+mod answer;
+mod config;
+mod event;
+mod handler;
+
 use plugin_api::{BUNDLED_VERSION, Declaration, Phase, Phases, Plugin, fields};
 use schema::{Check, Field, Record, Subschema};
 use serde_json::Value;
@@ -17,12 +22,12 @@ pub const DECLARATION: Declaration = Declaration {
 };
 
 /// The row of the table.
-pub const PLUGIN: Plugin = Plugin::declared(&DECLARATION);
+pub const PLUGIN: Plugin = Plugin::new(&DECLARATION, handler::build);
 
 fn schema() -> Subschema {
     Subschema::new("aws-lambda")
         .field_as("protocols", fields::http_protocols())
-        .field_as("config", config())
+        .field_as("config", settings())
         .check(Check::mutually_required(&[
             "config.aws_key",
             "config.aws_secret",
@@ -30,7 +35,7 @@ fn schema() -> Subschema {
         .check(Check::custom(&["config.proxy_url"], check_proxy))
 }
 
-fn config() -> Field {
+fn settings() -> Field {
     Field::record(
         "The settings of the plugin.",
         vec![
@@ -192,3 +197,6 @@ fn check_proxy(record: &Record, _now: i64) -> Result<(), String> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

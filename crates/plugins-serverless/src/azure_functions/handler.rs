@@ -138,12 +138,9 @@ impl AzureFunctions {
     async fn call(&self, exchange: &mut Exchange<'_>) -> Outcome {
         let called = self.services.network.http(self.request(exchange)).await;
         let answer = match called {
-            Ok(answer) => answer,
-            Err(error) => {
-                tracing::error!(plugin = super::DECLARATION.name, "the function: {error}");
-                let reply = Reply::message(500, "An unexpected error occurred");
-                return Ok(Flow::from(reply));
-            }
+            Ok(answer) if answer.status >= 200 => answer,
+            Ok(answer) => return Ok(failed(&format!("it answered {}", answer.status))),
+            Err(error) => return Ok(failed(&error.to_string())),
         };
         let answer = Answer {
             status: answer.status,
@@ -186,4 +183,9 @@ impl AzureFunctions {
             max_response: MOST_ANSWER,
         }
     }
+}
+
+fn failed(reason: &str) -> Flow {
+    tracing::error!(plugin = super::DECLARATION.name, "the function: {reason}");
+    Flow::from(Reply::message(500, "An unexpected error occurred"))
 }

@@ -43,3 +43,42 @@ fn a_time_before_the_epoch_falls_into_the_second_that_has_begun() {
     let time = UNIX_EPOCH + Duration::from_millis(1500);
     assert_eq!(Moment::from(time), Moment { seconds: 1 });
 }
+
+#[test]
+fn what_is_shown_is_read_again() {
+    for seconds in [
+        0,
+        951_782_400,
+        1_798_761_599,
+        -62_135_596_800,
+        253_402_300_799,
+    ] {
+        let moment = Moment { seconds };
+        assert_eq!(Moment::parse(&moment.to_string()), Some(moment));
+    }
+}
+
+#[test]
+fn times_have_fractions_and_offsets_and_nothing_else_is_one() {
+    for text in [
+        "2026-03-01T12:00:00.123Z",
+        "2026-03-01 14:30:00+02:30",
+        "2026-03-01t10:00:00-02:00",
+    ] {
+        let read = Moment::parse(text).map(|moment| moment.to_string());
+        assert_eq!(read.as_deref(), Some("2026-03-01T12:00:00Z"), "{text}");
+    }
+    for text in [
+        "",
+        "2026",
+        "2026-13-01T00:00:00Z",
+        "2026-01-01T24:00:00Z",
+        "2026-01-01T00:00:00",
+        "+026-01-01T00:00:00Z",
+        "2026-01-01T00:00:00é",
+        "2026-01-01T00:00:00*01:00",
+        "tomorrow",
+    ] {
+        assert_eq!(Moment::parse(text), None, "{text}");
+    }
+}
