@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use plugin_api::{HttpRequest, Network, Services, TlsOptions};
+use serde::Deserialize;
 
-use crate::queue::Refusal;
+use crate::queue::{Refusal, millis};
 
 /// The longest answer of a server that is read.
 const MOST_ANSWER: usize = 1 << 20;
 /// How much of an answer that is an error is told.
 const MOST_TOLD: usize = 256;
+/// How long an idle connection to a server of traces is kept. Compat: nginx's.
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
 /// The status of RFC 9110, section 15.5.14.
 const CONTENT_TOO_LARGE: u16 = 413;
 
@@ -29,7 +32,41 @@ pub struct HttpServer {
     pub takes: fn(u16) -> bool,
 }
 
+/// The timeouts of plugins that send spans, in milliseconds.
+#[derive(Deserialize)]
+pub struct Timeouts {
+    connect_timeout: f64,
+    send_timeout: f64,
+    read_timeout: f64,
+}
+
+impl Timeouts {
+    /// How long a batch may take in all.
+    pub fn total(&self) -> Duration {
+        millis(self.connect_timeout + self.send_timeout + self.read_timeout)
+    }
+}
+
 impl HttpServer {
+    /// One that takes spans, or what else there is of traces, by `POST`.
+    pub fn of_traces(
+        services: &Services,
+        url: &str,
+        headers: Vec<(String, Vec<u8>)>,
+        timeout: Duration,
+        takes: fn(u16) -> bool,
+    ) -> Self {
+        Self {
+            network: services.network.clone(),
+            method: "POST".to_owned(),
+            url: url.to_owned(),
+            headers,
+            timeout,
+            keep_alive: KEEP_ALIVE,
+            takes,
+        }
+    }
+
     /// Sends a body.
     pub async fn send(&self, body: Bytes) -> Result<(), Refusal> {
         let request = HttpRequest {

@@ -16,6 +16,8 @@ pub mod statsd;
 mod stream;
 pub mod syslog;
 pub mod tcp_log;
+#[cfg(test)]
+mod traced;
 pub mod udp_log;
 pub mod zipkin;
 

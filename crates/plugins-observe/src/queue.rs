@@ -28,7 +28,7 @@ use batch::Growing;
 pub use batch::{Batch, Framing};
 pub use figures::METRICS;
 use figures::{Dropped, Figures};
-pub use limits::{Limits, millis, seconds};
+pub use limits::{Limits, millis};
 
 /// What [`Collector::send`] gives.
 pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send + 'a>>;

@@ -13,12 +13,9 @@ use serde::Deserialize;
 use super::logs::Logs;
 use super::otlp::{self, KeyValue, Resource};
 use super::report::Report;
-use crate::http_server::{self, HttpServer};
+use crate::http_server::{self, HttpServer, Timeouts};
 use crate::propagation::{Context, Place, Propagation, SpanId, TraceId, Width};
-use crate::queue::{Batch, Collector, Limits, Queue, Sending, millis, seconds};
-
-/// How long an idle connection to a server is kept. Compat: nginx's.
-const KEEP_ALIVE: f64 = 60.0;
+use crate::queue::{Batch, Collector, Limits, Queue, Sending};
 
 #[derive(Deserialize)]
 struct Config {
@@ -26,9 +23,8 @@ struct Config {
     logs_endpoint: Option<String>,
     headers: Option<BTreeMap<String, String>>,
     resource_attributes: Option<BTreeMap<String, String>>,
-    connect_timeout: f64,
-    send_timeout: f64,
-    read_timeout: f64,
+    #[serde(flatten)]
+    timeouts: Timeouts,
     http_response_header_for_traceid: Option<String>,
     sampling_rate: Option<f64>,
 }
@@ -94,21 +90,15 @@ pub(super) fn build(
 impl Config {
     /// The queue of one kind of data to its server.
     fn queue(&self, services: &Services, kind: &str, url: &str, limits: Limits) -> Arc<Queue> {
-        let timeout = self.connect_timeout + self.send_timeout + self.read_timeout;
+        let timeout = self.timeouts.total();
         let (headers, attributes) = (&self.headers, &self.resource_attributes);
-        let parameters = format!("{kind} {url} {timeout} {headers:?} {attributes:?} {limits:?}");
+        let parameters = format!("{kind} {url} {timeout:?} {headers:?} {attributes:?} {limits:?}");
         Queue::of(services, "opentelemetry", &parameters, limits, || {
             let named = headers.clone().unwrap_or_default();
+            let headers = http_server::headers(services, "application/x-protobuf", named);
+            let takes = |status| status == 200;
             Box::new(Server {
-                http: HttpServer {
-                    network: services.network.clone(),
-                    method: "POST".to_owned(),
-                    url: url.to_owned(),
-                    headers: http_server::headers(services, "application/x-protobuf", named),
-                    timeout: millis(timeout),
-                    keep_alive: seconds(KEEP_ALIVE),
-                    takes: |status| status == 200,
-                },
+                http: HttpServer::of_traces(services, url, headers, timeout, takes),
                 resource: self.resource(services),
             })
         })

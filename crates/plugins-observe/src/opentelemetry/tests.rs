@@ -1,22 +1,17 @@
 //! The plugin with its server played by the test.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use plugin_api::testing::{FakeLog, FakeRecords, Sample, answer_head};
-use plugin_api::{
-    Handler, HttpRequest, Latencies, LogLine, NodeFacts, Phase, ResponseHead, Source, Spans,
-    Summary, Try, TryFailure, Turn,
-};
+use plugin_api::testing::{FakeLog, FakeRecords};
+use plugin_api::{HttpRequest, LogLine, NodeFacts, Phase, Spans, Turn};
 use prost::Message as _;
 use serde_json::{Value, json};
 
 use super::otlp::{self, AnyValue, KeyValue, Kind, LogRecord, Resource, Span, Status};
 use crate::entries::tests::Bench;
+use crate::traced::{SPAN, TRACE, Traced, at, changed, tries};
 
-const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
-const SPAN: &str = "00f067aa0ba902b7";
 const ALL: Spans = Spans {
     request: true,
     balancer: true,
@@ -27,7 +22,7 @@ const ALL: Spans = Spans {
 };
 
 fn config(changes: Value) -> Value {
-    let mut config = json!({
+    let settings = json!({
         "traces_endpoint": "http://otel.test:4318/v1/traces",
         "logs_endpoint": null,
         "headers": null,
@@ -47,14 +42,7 @@ fn config(changes: Value) -> Value {
         },
         "propagation": { "default_format": "w3c" },
     });
-    for (name, value) in changes.as_object().unwrap() {
-        config[name] = value.clone();
-    }
-    config
-}
-
-fn at(millis: u64) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_millis(millis)
+    changed(settings, changes)
 }
 
 /// What a test reads of a request: the messages of the specification, with the spans decoded.
@@ -87,72 +75,22 @@ fn text(text: &str) -> Option<otlp::Value> {
     Some(otlp::Value::Text(text.to_owned()))
 }
 
-struct Traced {
-    bench: Bench,
-    handler: Arc<dyn Handler>,
-    sample: Sample,
-    head: ResponseHead,
+fn begin(spans: Spans, changes: Value, lines: &[(&str, &str)]) -> Traced {
+    let mut bench = Bench::new(FakeRecords::default());
+    bench.services.node = Arc::new(NodeFacts {
+        spans,
+        ..(*bench.services.node).clone()
+    });
+    let handler = bench.handler(super::PLUGIN.build.unwrap(), config(changes));
+    Traced::new(bench, handler, lines)
 }
 
-impl Traced {
-    fn new(spans: Spans, changes: Value, lines: &[(&str, &str)]) -> Self {
-        let mut bench = Bench::new(FakeRecords::default());
-        bench.services.node = Arc::new(NodeFacts {
-            spans,
-            ..(*bench.services.node).clone()
-        });
-        Self {
-            handler: bench.handler(super::PLUGIN.build.unwrap(), config(changes)),
-            bench,
-            sample: Sample::new("GET", "/a?b=c", lines),
-            head: answer_head(200),
-        }
-    }
-
-    /// All spans, and a log that the test writes.
-    fn logging(log: Arc<FakeLog>, changes: Value) -> Self {
-        let mut traced = Self::new(ALL, json!({}), &[]);
-        traced.bench.services.log = log;
-        traced.handler = (traced.bench).handler(super::PLUGIN.build.unwrap(), config(changes));
-        traced
-    }
-
-    async fn requests(&mut self, tries: &[Try]) -> Vec<HttpRequest> {
-        let mut exchange = self.sample.exchange();
-        self.handler.access(&mut exchange).outcome().await.unwrap();
-        self.answer(tries).await
-    }
-
-    /// The rest of the phases.
-    async fn answer(&mut self, tries: &[Try]) -> Vec<HttpRequest> {
-        let mut exchange = self.sample.exchange();
-        self.handler
-            .header_filter(&mut exchange, &mut self.head)
-            .unwrap();
-        let summary = Summary {
-            status: 418,
-            head: None,
-            source: Source::Service,
-            request_size: 52,
-            response_size: 150,
-            upstream_status: Some(418),
-            uri: "/a?b=c",
-            started_at: at(0),
-            latencies: Latencies {
-                request: Duration::from_millis(20),
-                ..Latencies::default()
-            },
-            tries,
-        };
-        self.handler.log(&mut exchange, &summary);
-        tokio::time::sleep(Duration::from_secs(4)).await;
-        self.bench.requests()
-    }
-
-    fn upstream_header(&self, name: &str) -> String {
-        let value = self.sample.head.headers.get_str(name);
-        value.unwrap_or_default().to_owned()
-    }
+/// All spans, and a log that the test writes.
+fn logging(log: Arc<FakeLog>, changes: Value) -> Traced {
+    let mut traced = begin(ALL, json!({}), &[]);
+    traced.bench.services.log = log;
+    traced.handler = (traced.bench).handler(super::PLUGIN.build.unwrap(), config(changes));
+    traced
 }
 
 /// The resource and the spans of the only request.
@@ -166,26 +104,10 @@ fn decoded(requests: &[HttpRequest]) -> (Resource, Vec<Span>) {
     (of.resource.unwrap(), scope.spans)
 }
 
-fn tries() -> [Try; 2] {
-    let one = Try {
-        address: "127.0.0.1:81".parse().unwrap(),
-        started_at: at(5),
-        balancing: Duration::from_millis(1),
-        failed: Some(TryFailure { code: 502 }),
-        keep_alive: false,
-    };
-    let other = Try {
-        started_at: at(7),
-        failed: None,
-        ..one.clone()
-    };
-    [one, other]
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_request_its_plugins_and_its_attempts_are_spans_of_one_trace() {
     let traceparent = format!("00-{TRACE}-{SPAN}-01");
-    let mut traced = Traced::new(ALL, json!({}), &[("traceparent", &traceparent)]);
+    let mut traced = begin(ALL, json!({}), &[("traceparent", &traceparent)]);
     for phase in [Phase::Access, Phase::HeaderFilter] {
         traced.sample.work.turns.push(Turn {
             plugin: "key-auth".into(),
@@ -239,7 +161,7 @@ async fn a_request_its_plugins_and_its_attempts_are_spans_of_one_trace() {
     assert_eq!(first.end_time_unix_nano, 7_000_000);
     assert_eq!((second.status.clone(), second.kind()), (None, Kind::Client));
     let expected = format!("00-{TRACE}-{}-01", hex(&second.span_id));
-    assert_eq!(traced.upstream_header("traceparent"), expected);
+    assert_eq!(traced.upstream_header("traceparent"), Some(&*expected));
 }
 
 #[tokio::test(start_paused = true)]
@@ -255,7 +177,7 @@ async fn the_settings_of_the_node_say_which_spans_there_are() {
         plugin_access: false,
         ..ALL
     };
-    let mut traced = Traced::new(only_request, json!({}), &[]);
+    let mut traced = begin(only_request, json!({}), &[]);
     traced.sample.work.turns.push(turn());
     let requests = traced.requests(&tries()).await;
     let (_, spans) = decoded(&requests);
@@ -265,11 +187,11 @@ async fn the_settings_of_the_node_say_which_spans_there_are() {
         ..ALL
     };
     let traceparent = format!("00-{TRACE}-{SPAN}-01");
-    let mut traced = Traced::new(off, json!({}), &[("traceparent", &traceparent)]);
+    let mut traced = begin(off, json!({}), &[("traceparent", &traceparent)]);
     assert!(!traced.handler.needs().phases.contains(Phase::Log));
     assert!(traced.requests(&tries()).await.is_empty());
     // The trace is passed on nevertheless, as one that is not recorded.
-    let passed_on = traced.upstream_header("traceparent");
+    let passed_on = traced.upstream_header("traceparent").unwrap();
     assert!(passed_on.starts_with(&format!("00-{TRACE}-")) && passed_on.ends_with("-00"));
 }
 
@@ -292,7 +214,7 @@ async fn sampling_goes_by_the_trace_id_unless_the_client_does_not_record() {
         };
         let traceparent = format!("00-{trace}-{SPAN}-{flags}");
         let changes = json!({ "sampling_rate": rate });
-        let mut traced = Traced::new(spans, changes, &[("traceparent", &traceparent)]);
+        let mut traced = begin(spans, changes, &[("traceparent", &traceparent)]);
         let requests = traced.requests(&[]).await;
         assert_eq!(
             requests.len(),
@@ -300,7 +222,8 @@ async fn sampling_goes_by_the_trace_id_unless_the_client_does_not_record() {
             "{rate} {of_node} {trace} {flags}"
         );
         let end = if is_sent { "-01" } else { "-00" };
-        assert!(traced.upstream_header("traceparent").ends_with(end));
+        let told = traced.upstream_header("traceparent").unwrap();
+        assert!(told.ends_with(end));
     }
 }
 
@@ -310,7 +233,7 @@ async fn the_resource_and_the_headers_are_as_configured() {
         "headers": { "X-Token": "t" },
         "resource_attributes": { "service.name": "edge", "zone": "a" },
     });
-    let mut traced = Traced::new(ALL, changes, &[]);
+    let mut traced = begin(ALL, changes, &[]);
     let requests = traced.requests(&[]).await;
     assert_eq!(requests[0].url, "http://otel.test:4318/v1/traces");
     let header = |name: &str| {
@@ -333,11 +256,11 @@ async fn the_resource_and_the_headers_are_as_configured() {
 #[tokio::test(start_paused = true)]
 async fn the_client_is_told_the_trace_id_also_when_another_plugin_answers() {
     let changes = json!({ "http_response_header_for_traceid": "X-Trace" });
-    let mut traced = Traced::new(ALL, changes.clone(), &[]);
+    let mut traced = begin(ALL, changes.clone(), &[]);
     let requests = traced.answer(&[]).await;
     assert_eq!(decoded(&requests).1.len(), 1);
     assert_eq!(traced.head.headers.get_str("x-trace").unwrap().len(), 32);
-    let mut traced = Traced::new(Spans::default(), changes, &[]);
+    let mut traced = begin(Spans::default(), changes, &[]);
     traced.answer(&[]).await;
     assert_eq!(traced.head.headers.get_str("x-trace"), None);
 }
@@ -379,7 +302,7 @@ async fn what_the_node_logs_is_sent_with_the_trace_of_the_exchange_that_it_is_ab
         if with_traces {
             changes["traces_endpoint"] = json!("http://otel.test:4318/v1/traces");
         }
-        let mut traced = Traced::logging(log.clone(), changes);
+        let mut traced = logging(log.clone(), changes);
         let request_id = traced.sample.connection.request_id;
         log.write(line(
             "proxy::exchange",

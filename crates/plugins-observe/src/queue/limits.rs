@@ -126,7 +126,7 @@ impl Limits {
 }
 
 /// A number of seconds; what is none counts as nothing.
-pub fn seconds(number: f64) -> Duration {
+fn seconds(number: f64) -> Duration {
     Duration::try_from_secs_f64(number).unwrap_or_default()
 }
 

@@ -11,12 +11,9 @@ use serde::Deserialize;
 
 use super::report::Report;
 use super::request_tags;
-use crate::http_server::{self, HttpServer};
+use crate::http_server::{self, HttpServer, Timeouts};
 use crate::propagation::{Context, Place, Propagation, SpanId, TraceId, Width};
-use crate::queue::{Batch, Collector, Framing, Limits, Queue, Sending, millis, seconds};
-
-/// How long an idle connection to the server is kept. Compat: nginx's.
-const KEEP_ALIVE: f64 = 60.0;
+use crate::queue::{Batch, Collector, Framing, Limits, Queue, Sending};
 
 /// What a record says of spans.
 #[derive(Deserialize)]
@@ -30,9 +27,8 @@ pub struct Config {
     tags_header: String,
     pub static_tags: Option<Vec<StaticTag>>,
     http_span_name: SpanName,
-    connect_timeout: f64,
-    send_timeout: f64,
-    read_timeout: f64,
+    #[serde(flatten)]
+    timeouts: Timeouts,
     http_response_header_for_traceid: Option<String>,
     pub phase_duration_flavor: Flavor,
 }
@@ -103,19 +99,15 @@ pub(super) fn build(
 ) -> Result<Arc<dyn Handler>, Failure> {
     let config: Config = record.read()?;
     let limits = Limits::read(record)?;
-    let timeout = config.connect_timeout + config.send_timeout + config.read_timeout;
+    let timeout = config.timeouts.total();
     let queue = config.http_endpoint.as_ref().map(|url| {
-        let parameters = format!("{url} {timeout} {limits:?}");
+        let parameters = format!("{url} {timeout:?} {limits:?}");
         Queue::of(services, "zipkin", &parameters, limits, || {
-            Box::new(Server(HttpServer {
-                network: services.network.clone(),
-                method: "POST".to_owned(),
-                url: url.clone(),
-                headers: http_server::headers(services, "application/json", [].into()),
-                timeout: millis(timeout),
-                keep_alive: seconds(KEEP_ALIVE),
-                takes: |status| (200..300).contains(&status),
-            }))
+            let headers = http_server::headers(services, "application/json", [].into());
+            let takes = |status| (200..300).contains(&status);
+            Box::new(Server(HttpServer::of_traces(
+                services, url, headers, timeout, takes,
+            )))
         })
     });
     Ok(Arc::new(Zipkin {

@@ -1,22 +1,17 @@
 //! The plugin with its server played by the test.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
-use plugin_api::testing::{self, FakeRecords, Sample, answer_head};
-use plugin_api::{
-    Credential, Entity, Handler, Latencies, ResponseHead, Source, Summary, Try, TryFailure,
-};
+use plugin_api::testing::{self, FakeRecords};
+use plugin_api::{Credential, Entity, HttpRequest};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::entries::tests::Bench;
-
-const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
-const SPAN: &str = "00f067aa0ba902b7";
+use crate::traced::{SPAN, TRACE, Traced, changed, tries};
 
 fn config(changes: Value) -> Value {
-    let mut config = json!({
+    let settings = json!({
         "local_service_name": "kong",
         "http_endpoint": "http://zipkin.test:9411/api/v2/spans",
         "sample_ratio": 1,
@@ -40,108 +35,37 @@ fn config(changes: Value) -> Value {
         },
         "propagation": { "default_format": "b3" },
     });
-    for (name, value) in changes.as_object().unwrap() {
-        config[name] = value.clone();
-    }
-    config
+    changed(settings, changes)
 }
 
-fn at(millis: u64) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_millis(millis)
+fn begin(changes: Value, lines: &[(&str, &str)]) -> Traced {
+    let bench = Bench::new(FakeRecords::default());
+    let handler = bench.handler(super::PLUGIN.build.unwrap(), config(changes));
+    Traced::new(bench, handler, lines)
 }
 
-/// Two attempts, of which the first failed.
-fn tries() -> [Try; 2] {
-    let one = Try {
-        address: "127.0.0.1:81".parse().unwrap(),
-        started_at: at(5),
-        balancing: Duration::from_millis(1),
-        failed: Some(TryFailure { code: 502 }),
-        keep_alive: false,
-    };
-    let other = Try {
-        address: "[::1]:82".parse().unwrap(),
-        started_at: at(7),
-        failed: None,
-        ..one.clone()
-    };
-    [one, other]
-}
-
-struct Traced {
-    bench: Bench,
-    handler: Arc<dyn Handler>,
-    sample: Sample,
-    /// The head of the answer.
-    head: ResponseHead,
-}
-
-impl Traced {
-    fn new(changes: Value, lines: &[(&str, &str)]) -> Self {
-        let bench = Bench::new(FakeRecords::default());
-        Self {
-            handler: bench.handler(super::PLUGIN.build.unwrap(), config(changes)),
-            bench,
-            sample: Sample::new("GET", "/a?b=c", lines),
-            head: answer_head(200),
-        }
+/// The spans that the server got, the last one of a batch first.
+fn spans_in(requests: Vec<HttpRequest>) -> Vec<Value> {
+    let mut spans = Vec::new();
+    for request in requests {
+        assert_eq!(request.url, "http://zipkin.test:9411/api/v2/spans");
+        let batch: Vec<Value> = serde_json::from_slice(&request.body).unwrap();
+        spans.extend(batch);
     }
-
-    /// The request goes through the phases; gives its spans, the last one of a batch first.
-    async fn spans(&mut self, tries: &[Try]) -> Vec<Value> {
-        let mut exchange = self.sample.exchange();
-        let step = self.handler.access(&mut exchange);
-        step.outcome().await.unwrap();
-        self.answer(tries).await
-    }
-
-    async fn answer(&mut self, tries: &[Try]) -> Vec<Value> {
-        let exchange = &mut self.sample.exchange();
-        self.handler
-            .header_filter(exchange, &mut self.head)
-            .unwrap();
-        let summary = Summary {
-            status: 418,
-            head: None,
-            source: Source::Service,
-            request_size: 52,
-            response_size: 150,
-            upstream_status: Some(418),
-            uri: "/a?b=c",
-            started_at: at(0),
-            latencies: Latencies {
-                request: Duration::from_millis(20),
-                ..Latencies::default()
-            },
-            tries,
-        };
-        self.handler.log(exchange, &summary);
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        let mut spans = Vec::new();
-        for request in self.bench.requests() {
-            assert_eq!(request.url, "http://zipkin.test:9411/api/v2/spans");
-            let batch: Vec<Value> = serde_json::from_slice(&request.body).unwrap();
-            spans.extend(batch);
-        }
-        spans.reverse();
-        spans
-    }
-
-    fn upstream_header(&self, name: &str) -> Option<&str> {
-        self.sample.head.headers.get_str(name)
-    }
+    spans.reverse();
+    spans
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_request_its_proxying_and_each_attempt_are_spans_of_one_trace() {
     let traceparent = format!("00-{TRACE}-{SPAN}-01");
     let changes = json!({ "default_service_name": "elsewhere" });
-    let mut traced = Traced::new(changes, &[("traceparent", &traceparent)]);
+    let mut traced = begin(changes, &[("traceparent", &traceparent)]);
     traced.sample.service = Some(Entity {
         id: Uuid::from_u128(2),
         name: Some("orders"),
     });
-    let spans = traced.spans(&tries()).await;
+    let spans = spans_in(traced.requests(&tries()).await);
     let [request, proxy, second, first] = spans.as_slice() else {
         panic!("{spans:#?}");
     };
@@ -195,8 +119,8 @@ async fn a_request_its_proxying_and_each_attempt_are_spans_of_one_trace() {
 
 #[tokio::test(start_paused = true)]
 async fn phases_are_annotations_or_tags() {
-    let mut traced = Traced::new(json!({}), &[]);
-    let spans = traced.spans(&tries()).await;
+    let mut traced = begin(json!({}), &[]);
+    let spans = spans_in(traced.requests(&tries()).await);
     let values = |span: &Value| {
         let annotations = span["annotations"].as_array().unwrap().iter();
         let values = annotations.map(|annotation| annotation["value"].as_str().unwrap());
@@ -205,8 +129,8 @@ async fn phases_are_annotations_or_tags() {
     assert_eq!(values(&spans[0]), "krs krf");
     assert_eq!(values(&spans[1]), "kas kaf khs khf kbs kbf");
 
-    let mut traced = Traced::new(json!({ "phase_duration_flavor": "tags" }), &[]);
-    let spans = traced.spans(&tries()).await;
+    let mut traced = begin(json!({ "phase_duration_flavor": "tags" }), &[]);
+    let spans = spans_in(traced.requests(&tries()).await);
     assert_eq!(spans[0].get("annotations"), None);
     assert_eq!(spans[0]["tags"]["kong.rewrite.duration_ms"], "0");
     assert_eq!(spans[1]["tags"]["kong.access.duration_ms"], "5");
@@ -217,8 +141,8 @@ async fn phases_are_annotations_or_tags() {
 async fn clients_give_tags_but_do_not_speak_for_the_gateway() {
     let changes = json!({ "static_tags": [{ "name": "env", "value": "prod" }] });
     let tags = "fg = blue ; kong.consumer=root; lc=me; no; =; a b=c; empty=";
-    let mut traced = Traced::new(changes, &[("Zipkin-Tags", tags), ("zipkin-tags", "bg=red")]);
-    let spans = traced.spans(&[]).await;
+    let mut traced = begin(changes, &[("Zipkin-Tags", tags), ("zipkin-tags", "bg=red")]);
+    let spans = spans_in(traced.requests(&[]).await);
     let tags = &spans[0]["tags"];
     assert_eq!((&tags["fg"], &tags["bg"]), (&json!("blue"), &json!("red")));
     assert_eq!(
@@ -234,7 +158,7 @@ async fn clients_give_tags_but_do_not_speak_for_the_gateway() {
 async fn consumer_and_credential_are_named_if_that_is_wanted() {
     for include_credential in [true, false] {
         let changes = json!({ "include_credential": include_credential });
-        let mut traced = Traced::new(changes, &[]);
+        let mut traced = begin(changes, &[]);
         let record = json!({ "id": Uuid::from_u128(5).to_string() });
         traced.sample.work.consumer = testing::consumer(&record);
         traced.sample.work.credential = Some(Arc::new(Credential {
@@ -242,7 +166,7 @@ async fn consumer_and_credential_are_named_if_that_is_wanted() {
             identifier: None,
             record: None,
         }));
-        let spans = traced.spans(&[]).await;
+        let spans = spans_in(traced.requests(&[]).await);
         let tags = &spans[0]["tags"];
         assert_eq!(tags["kong.consumer"], Uuid::from_u128(5).to_string());
         let credential = include_credential.then(|| json!("c1"));
@@ -257,8 +181,11 @@ async fn what_is_not_sampled_is_passed_on_but_not_sent() {
         (json!({}), vec![("b3", "0")]),
         (json!({ "http_endpoint": null }), vec![]),
     ] {
-        let mut traced = Traced::new(changes, &lines);
-        assert_eq!(traced.spans(&tries()).await, Vec::<Value>::new());
+        let mut traced = begin(changes, &lines);
+        assert_eq!(
+            spans_in(traced.requests(&tries()).await),
+            Vec::<Value>::new()
+        );
         let names = ["b3", "x-b3-traceid"];
         assert!(
             names
@@ -267,8 +194,8 @@ async fn what_is_not_sampled_is_passed_on_but_not_sent() {
         );
     }
     // A client that wants its request traced is heard whatever the ratio is.
-    let mut traced = Traced::new(json!({ "sample_ratio": 0 }), &[("x-b3-flags", "1")]);
-    assert_eq!(traced.spans(&[]).await.len(), 2);
+    let mut traced = begin(json!({ "sample_ratio": 0 }), &[("x-b3-flags", "1")]);
+    assert_eq!(spans_in(traced.requests(&[]).await).len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -277,8 +204,8 @@ async fn the_client_is_told_the_trace_id() {
         let changes = json!({
             "traceid_byte_count": bytes, "http_response_header_for_traceid": "X-Trace",
         });
-        let mut traced = Traced::new(changes, &[]);
-        let spans = traced.spans(&[]).await;
+        let mut traced = begin(changes, &[]);
+        let spans = spans_in(traced.requests(&[]).await);
         let told = traced.head.headers.get_str("x-trace").unwrap();
         assert_eq!(told.len(), digits);
         assert_eq!(spans[0]["traceId"], told);
@@ -288,9 +215,9 @@ async fn the_client_is_told_the_trace_id() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_no_route_took_is_traced_as_well() {
-    let mut traced = Traced::new(json!({ "http_span_name": "method_path" }), &[]);
+    let mut traced = begin(json!({ "http_span_name": "method_path" }), &[]);
     (traced.sample.route, traced.sample.service) = (None, None);
-    let spans = traced.answer(&[]).await;
+    let spans = spans_in(traced.answer(&[]).await);
     assert_eq!(spans[0]["name"], "GET /a");
     assert_eq!(spans[1]["name"], "GET /a (proxy)");
     assert_eq!(spans[1]["remoteEndpoint"], Value::Null);
