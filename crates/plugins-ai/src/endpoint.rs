@@ -1,7 +1,7 @@
 //! Where a model is asked.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
-use plugin_api::Exchange;
+use plugin_api::{Exchange, arguments};
 use url::Url;
 
 use crate::settings::{Model, Provider, RouteType};
@@ -14,6 +14,31 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~')
     .remove(b'/')
     .remove(b':');
+
+/// What is encoded in a query: all but unreserved characters of RFC 3986.
+const ENCODED_IN_QUERY: &AsciiSet = &ENCODED.add(b'/').add(b':');
+
+/// A query with these arguments in place of those of their names. Compat: sorted by name, as Kong sends a query that it
+/// has changed.
+pub fn with_arguments(query: &[u8], added: &[(&str, &str)]) -> Vec<u8> {
+    let replaced = |name: &[u8]| added.iter().any(|(other, _)| *name == *other.as_bytes());
+    let mut all: Vec<_> = arguments(query)
+        .filter(|argument| !replaced(&argument.name))
+        .map(|argument| (argument.name, argument.value))
+        .collect();
+    all.extend(
+        added
+            .iter()
+            .map(|(name, value)| (name.as_bytes().into(), Some(value.as_bytes().into()))),
+    );
+    all.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let encoded = |text: &[u8]| percent_encode(text, ENCODED_IN_QUERY).to_string();
+    let pairs = all.iter().map(|(name, value)| match value {
+        Some(value) => format!("{}={}", encoded(name), encoded(value)),
+        None => encoded(name),
+    });
+    pairs.collect::<Vec<_>>().join("&").into_bytes()
+}
 
 /// The URL of a model, without what a request adds to it.
 ///

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use plugin_api::{
     Configured, Destination, Exchange, Failure, HttpProxy, HttpRequest, LogEdit, LogMode,
-    NetworkError, Services, TlsOptions, arguments, push_argument,
+    NetworkError, Services, TlsOptions, arguments,
 };
 use regex::bytes::{Regex, RegexBuilder};
 use serde::Deserialize;
@@ -152,16 +152,16 @@ impl Introspection {
     /// The body of the model's answer.
     async fn ask(&self, model: &Model, request: Members) -> Result<Vec<u8>, String> {
         let mut url = endpoint::url(model, RouteType::Chat, false)?;
-        let mut query = url.query().unwrap_or_default().as_bytes().to_vec();
+        let mut added = Vec::new();
+        let query = url.query().unwrap_or_default().as_bytes();
         let version = model.options.azure_api_version.as_deref();
         if let (Provider::Azure, Some(version)) = (model.provider, version)
-            && !arguments(&query).any(|argument| *argument.name == *b"api-version")
+            && !arguments(query).any(|argument| *argument.name == *b"api-version")
         {
-            push_argument(&mut query, b"api-version", Some(version.as_bytes()));
+            added.push(("api-version", version));
         }
-        if let Some((name, value)) = self.llm.auth.parameter(ParamLocation::Query) {
-            push_argument(&mut query, name.as_bytes(), Some(value.as_bytes()));
-        }
+        added.extend(self.llm.auth.parameter(ParamLocation::Query));
+        let query = endpoint::with_arguments(query, &added);
         let query = String::from_utf8_lossy(&query);
         url.set_query(Some(&*query).filter(|query| !query.is_empty()));
         let body = serde_json::to_vec(&request)
@@ -199,7 +199,11 @@ impl Introspection {
         };
         let answer = answer.map_err(|error: NetworkError| {
             tracing::warn!("{}: a model cannot be asked: {error}", self.plugin);
-            format!("request to ai service failed: request failed: {error}")
+            let reason = match &error {
+                NetworkError::Timeout => "timeout",
+                NetworkError::Failed(_) => "connection failed",
+            };
+            format!("request to ai service failed: request failed: {reason}")
         })?;
         if answer.status > 299 {
             return Err(format!("status code {}", answer.status));

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use plugin_api::{Exchange, Known, arguments, push_argument, without_argument};
+use plugin_api::{Exchange, Known, arguments};
 use serde_json::Value;
 
 use super::asked::Asked;
 use super::handler::{Proxy, Streaming};
 use crate::coding;
 use crate::conversation::{is_json, members};
-use crate::endpoint;
+use crate::endpoint::{self, with_arguments};
 use crate::provider::{self, Members, is_streamed};
 use crate::settings::{Auth, Llm, Model, ParamLocation, Provider, RouteType};
 use crate::usage;
@@ -190,23 +190,22 @@ fn head(
 
 /// The query that the provider gets.
 fn query(exchange: &mut Exchange<'_>, auth: &Auth, model: &Model) {
-    let has = |query: &[u8], name: &str| {
-        arguments(query).any(|argument| *argument.name == *name.as_bytes())
-    };
-    let mut query = exchange.query().to_vec();
+    let query = exchange.query();
+    let has = |name: &str| arguments(query).any(|argument| *argument.name == *name.as_bytes());
+    let mut added = Vec::new();
     let version = model.options.azure_api_version.as_deref();
     if let (Provider::Azure, Some(version)) = (model.provider, version)
-        && !has(&query, "api-version")
+        && !has("api-version")
     {
-        query.extend_from_slice(if query.is_empty() { b"" } else { b"&" });
-        query.extend_from_slice(b"api-version=");
-        query.extend_from_slice(version.as_bytes());
+        added.push(("api-version", version));
     }
     if let Some((name, value)) = auth.parameter(ParamLocation::Query)
-        && !(auth.allow_override && has(&query, name))
+        && !(auth.allow_override && has(name))
     {
-        query = without_argument(&query, name.as_bytes());
-        push_argument(&mut query, name.as_bytes(), Some(value.as_bytes()));
+        added.push((name, value));
     }
-    exchange.set_query(&query);
+    if !added.is_empty() {
+        let query = with_arguments(query, &added);
+        exchange.set_query(&query);
+    }
 }

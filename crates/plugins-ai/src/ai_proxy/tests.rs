@@ -118,10 +118,10 @@ fn a_chat_goes_to_the_provider_with_model_options_and_credentials() {
     let model = json!({ "options": { "max_tokens": 9, "temperature": 0.5, "top_k": 3 } });
     let auth = json!({ "auth": {
         "header_name": "Authorization", "header_value": "Bearer key",
-        "param_name": "k", "param_value": "a&b", "param_location": "query",
+        "param_name": "k-1", "param_value": "a&b/-", "param_location": "query",
     } });
     let mut sample = sample(
-        "/chat?x=1&k=mine",
+        "/chat?x=1&k-1=mine&b",
         &[("Authorization", "Bearer mine")],
         &hello().to_string(),
     );
@@ -137,7 +137,7 @@ fn a_chat_goes_to_the_provider_with_model_options_and_credentials() {
     assert_eq!(headers.get_str("authorization"), Some("Bearer key"));
     assert_eq!(headers.get_str("accept-encoding"), Some("gzip, identity"));
     assert_eq!(headers.get_str("content-type"), Some("application/json"));
-    assert_eq!(sample.target, b"/v1/chat/completions?x=1&k=a%26b");
+    assert_eq!(sample.target, b"/v1/chat/completions?b&k-1=a%26b%2F-&x=1");
     let upstream = &sample.work.upstream;
     assert_eq!(upstream.scheme.as_deref(), Some("https"));
     assert_eq!(upstream.host.as_deref(), Some("api.openai.com"));

@@ -104,7 +104,7 @@ async fn whatever_goes_wrong_is_said_to_the_client() {
             &nothing,
             0,
             "",
-            "failed to introspect request with AI service: request to ai service failed: request failed: a model speaks HTTP",
+            "failed to introspect request with AI service: request to ai service failed: request failed: connection failed",
         ),
         (
             &nothing,
