@@ -1,6 +1,7 @@
 //! What plugins can do to an exchange, with plugins that are not in the product.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use plugin_api::{
@@ -56,6 +57,9 @@ impl Scripted {
     }
 }
 
+/// How long a plugin says that it waited for somebody else.
+const WAITED: Duration = Duration::from_secs(3600);
+
 #[derive(Default)]
 struct Pieces(usize);
 
@@ -71,7 +75,10 @@ impl Handler for Scripted {
         let held = [Phase::Response, Phase::Log];
         let passed = [Phase::Access, Phase::Response, Phase::HeaderFilter];
         Needs {
-            request_body: self.does("replace the body"),
+            request_body: ["replace the body", "hold 1 MiB", "measure"]
+                .iter()
+                .any(|what| self.does(what)),
+            held_body: if self.does("hold 1 MiB") { 1 << 20 } else { 0 },
             body_arguments: self.does("look for arguments"),
             changes_length: true,
             answer_head: true,
@@ -118,6 +125,14 @@ impl Handler for Scripted {
             "look for arguments" => {
                 let body = String::from_utf8_lossy(exchange.body());
                 self.note(format_args!("sees {body:?}"));
+            }
+            "hold 1 MiB" | "measure" => {
+                let (held, sent) = (exchange.body().len(), exchange.work.body_length);
+                self.note(format_args!("holds {held} of {sent}"));
+            }
+            "ask elsewhere" => {
+                exchange.work.waited = Some(WAITED);
+                return Step::answer(Reply::new(418));
             }
             "pass the answer" => exchange.work.skip_response(),
             "ask for something else" => {
@@ -189,6 +204,10 @@ impl Handler for Scripted {
             summary.status,
             summary.source.name()
         ));
+        if self.does("ask elsewhere") {
+            let (upstream, gateway) = (summary.latencies.upstream, summary.latencies.gateway);
+            assert_eq!((upstream, gateway), (Some(WAITED), Duration::ZERO));
+        }
         for turn in &exchange.work.turns {
             assert!(turn.began <= turn.ended);
             self.note(format_args!("sees {} {}", turn.plugin, turn.phase.name()));
@@ -460,6 +479,41 @@ fn only_bodies_with_arguments_are_read_for_who_looks_for_arguments() {
     assert_eq!(seen, ["a sees \"a=b\"", "a sees \"a=b\"", "a sees \"\""]);
     let received = upstream.requests();
     assert!(received.iter().all(|request| body(request) == "a=b"));
+}
+
+#[test]
+fn a_longer_body_is_held_for_who_says_how_long() {
+    let upstream = Upstream::ok();
+    for (does, expected) in [
+        ("measure", "a holds 0 of 1048576"),
+        ("hold 1 MiB", "a holds 1048576 of 1048576"),
+    ] {
+        let (gateway, table) = gateway(&upstream, vec![plugin(10, "a", does, json!({}))]);
+        for (length, is_held) in [(1_048_576, true), (1_048_577, false)] {
+            let head = format!(
+                "POST /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+            );
+            let answer = gateway.exchange(format!("{head}{}", "x".repeat(length)));
+            assert_eq!(status(&answer), 200);
+            let sent = upstream.requests().pop().expect("a request");
+            assert_eq!(body(&sent).len(), length);
+            let journal = table.journal();
+            let last = journal.iter().rfind(|line| line.contains("holds"));
+            let missed = format!("a holds 0 of {length}");
+            let expected = if is_held { expected } else { &missed };
+            assert_eq!(last.map(String::as_str), Some(expected));
+        }
+    }
+}
+
+#[test]
+fn what_a_plugin_waited_for_somebody_else_is_the_upstreams_time() {
+    let upstream = Upstream::ok();
+    let plugins = vec![plugin(10, "a", "ask elsewhere", json!({}))];
+    let (gateway, table) = gateway(&upstream, plugins);
+    let answer = gateway.exchange(GET);
+    assert_eq!(header(&answer, "X-Kong-Response-Latency"), Some("0"));
+    assert!(table.journal().contains(&"a log 418 kong".to_owned()));
 }
 
 #[test]
