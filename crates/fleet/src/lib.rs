@@ -1,5 +1,5 @@
-//! Real servers for tests, drills and demonstrations: PostgreSQL, Redis, nginx, Prometheus, Silverback nodes and an
-//! example upstream.
+//! Real servers for tests, drills and demonstrations: PostgreSQL, Redis, OpenLDAP, nginx, Prometheus, Silverback nodes
+//! and an example upstream.
 //!
 //! Everything lives in a temporary folder, listens on free loopback ports, and ends when its owner is dropped, or when
 //! the process that started it dies in whatever way. Programs are those that are installed; a missing one is an error
@@ -17,6 +17,7 @@ mod process;
 mod program;
 mod prometheus;
 mod redis;
+mod slapd;
 mod spawner;
 mod upstream;
 mod wait;
@@ -32,6 +33,7 @@ pub use process::{Launch, Process};
 pub use program::{find_program, without_settings};
 pub use prometheus::Prometheus;
 pub use redis::{Redis, RedisCluster, RedisSentinel};
+pub use slapd::Slapd;
 pub use upstream::Upstream;
 pub use wait::{PATIENCE, until};
 

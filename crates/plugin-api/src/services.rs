@@ -190,6 +190,18 @@ pub trait Connection: Send {
         &'a mut self,
         limit: usize,
     ) -> Pin<Box<dyn Future<Output = Result<Bytes, NetworkError>> + Send + 'a>>;
+
+    /// Turns the connection to TLS, once both sides have agreed on it in the clear. After an error it is of no more use.
+    ///
+    /// # Errors
+    /// When the handshake fails; always, where connections are not sockets.
+    fn start_tls<'a>(
+        &'a mut self,
+        _tls: &'a TlsOptions,
+    ) -> Pin<Box<dyn Future<Output = Result<(), NetworkError>> + Send + 'a>> {
+        let reason = "this connection cannot be turned to TLS".to_owned();
+        Box::pin(std::future::ready(Err(NetworkError::Failed(reason))))
+    }
 }
 
 /// Where a connection goes: a name or an address, and a port.

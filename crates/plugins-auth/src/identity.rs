@@ -82,7 +82,7 @@ pub(crate) fn settle<'a, C: 'a>(
 }
 
 /// As [`conclude`], waiting only for who has to be looked up.
-fn finish<'a>(
+pub(crate) fn finish<'a>(
     exchange: &'a mut Exchange<'_>,
     services: &'a Services,
     anonymous: Option<&'a str>,

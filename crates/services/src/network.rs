@@ -203,7 +203,12 @@ impl Network for Connections {
         let inner = self.0.clone();
         self.run(async move {
             let stream = inner.open(&to, tls.as_ref(), timeout).await?;
-            Ok(Box::new(Open { stream, timeout }) as Box<dyn Connection>)
+            Ok(Box::new(Open {
+                stream: Some(stream),
+                connections: inner,
+                to,
+                timeout,
+            }) as Box<dyn Connection>)
         })
     }
 
@@ -223,10 +228,20 @@ impl Network for Connections {
     }
 }
 
-/// A connection that is open.
+/// A connection that was opened.
 struct Open {
-    stream: Stream,
+    /// Gone once it could not be turned to TLS.
+    stream: Option<Stream>,
+    connections: Arc<Inner>,
+    to: Destination,
     timeout: Duration,
+}
+
+impl Open {
+    fn stream(&mut self) -> io::Result<&mut Stream> {
+        let ended = io::ErrorKind::NotConnected;
+        self.stream.as_mut().ok_or_else(|| ended.into())
+    }
 }
 
 type Io<'a, T> = Pin<Box<dyn Future<Output = Result<T, NetworkError>> + Send + 'a>>;
@@ -234,20 +249,35 @@ type Io<'a, T> = Pin<Box<dyn Future<Output = Result<T, NetworkError>> + Send + '
 impl Connection for Open {
     fn write<'a>(&'a mut self, bytes: &'a [u8]) -> Io<'a, ()> {
         Box::pin(async move {
+            let timeout = self.timeout;
             let written = async {
-                self.stream.write_all(bytes).await?;
-                self.stream.flush().await
+                let stream = self.stream()?;
+                stream.write_all(bytes).await?;
+                stream.flush().await
             };
-            within(self.timeout, written).await
+            within(timeout, written).await
         })
     }
 
     fn read<'a>(&'a mut self, limit: usize) -> Io<'a, Bytes> {
         Box::pin(async move {
+            let timeout = self.timeout;
             let mut bytes = BytesMut::zeroed(limit);
-            let read = within(self.timeout, self.stream.read(&mut bytes)).await?;
+            let read = async { self.stream()?.read(&mut bytes).await };
+            let read = within(timeout, read).await?;
             bytes.truncate(read);
             Ok(bytes.freeze())
+        })
+    }
+
+    fn start_tls<'a>(&'a mut self, tls: &'a TlsOptions) -> Io<'a, ()> {
+        Box::pin(async move {
+            let plain = self.stream.take();
+            let plain = plain.ok_or_else(|| NetworkError::Failed("not connected".to_owned()))?;
+            let handshake = self.connections.secure(plain, &self.to, tls);
+            let secured = tokio::time::timeout(self.timeout, handshake).await;
+            self.stream = Some(secured.map_err(|_| NetworkError::Timeout)??);
+            Ok(())
         })
     }
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::steps::{output, run, say};
 
 /// A program that must be there, and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 12] = [
+const PROGRAMS: [(&str, &str); 13] = [
     ("python3", "python3"),
     ("curl", "curl"),
     ("nginx", "nginx-light"),
@@ -15,6 +15,7 @@ const PROGRAMS: [(&str, &str); 12] = [
     ("sqlite3", "sqlite3"),
     ("initdb", "postgresql"),
     ("redis-server", "redis-server"),
+    ("slapd", "slapd"),
     ("prometheus", "prometheus"),
     ("haproxy", "haproxy"),
     ("docker-compose", "docker-compose"),

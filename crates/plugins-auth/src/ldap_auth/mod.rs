@@ -1,5 +1,12 @@
 //! ldap-auth: Asks for a name and a password that an LDAP server knows.
 
+mod claim;
+mod directory;
+mod handler;
+mod message;
+mod name;
+mod server;
+
 use plugin_api::{BUNDLED_VERSION, Declaration, Phase, Phases, Plugin, fields};
 use schema::{Check, Field, Subschema};
 
@@ -16,7 +23,7 @@ pub const DECLARATION: Declaration = Declaration {
 };
 
 /// The row of the table.
-pub const PLUGIN: Plugin = Plugin::declared(&DECLARATION);
+pub const PLUGIN: Plugin = Plugin::new(&DECLARATION, handler::build);
 
 fn schema() -> Subschema {
     Subschema::new("ldap-auth")
@@ -119,3 +126,6 @@ fn config() -> Field {
         .error("'ldaps' and 'start_tls' cannot be enabled simultaneously"),
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,7 @@ mod health;
 mod hostile_clients;
 mod hostile_http2;
 mod kong_database;
+mod ldap;
 mod logging;
 mod logs;
 mod marks;
