@@ -118,10 +118,10 @@ pub(super) fn write_text(to: &mut Vec<u8>, text: &[u8]) {
 /// Writes a part of a text, without quotes.
 #[inline]
 pub(super) fn write_escaped(to: &mut Vec<u8>, text: &[u8]) {
-    match Short::of(text) {
-        Some(short) if short.is_plain() => short.write(to),
-        None if is_plain(text) => to.extend_from_slice(text),
-        _ => write_special(to, text),
+    if is_plain(text) {
+        to.extend_from_slice(text);
+    } else {
+        write_special(to, text);
     }
 }
 
@@ -134,64 +134,20 @@ pub(super) fn write_number(to: &mut Vec<u8>, number: u64) {
     }
 }
 
-/// A text of up to sixteen bytes, as most values are.
-///
-/// Perf: it is held in registers, so that it is looked at without a loop and copied without a call.
-struct Short {
-    /// The bytes, with blanks behind them.
-    block: u128,
-    len: usize,
-}
-
-impl Short {
-    const ROOM: usize = size_of::<u128>();
-
-    #[inline(always)]
-    fn of(text: &[u8]) -> Option<Self> {
-        let len = text.len();
-        // The halves of a text overlap in bytes that are the same in both.
-        let block = if len > Self::ROOM {
-            return None;
-        } else if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
-            let halves = (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
-            u128::from(halves.0) | u128::from(halves.1) << (8 * (len - 8))
-        } else if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
-            let halves = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
-            u128::from(halves.0) | u128::from(halves.1) << (8 * (len - 4))
-        } else {
-            let bytes = text.iter().rev();
-            bytes.fold(0, |block, byte| block << 8 | u128::from(*byte))
-        };
-        let blanks = u128::from_le_bytes([b' '; Self::ROOM]);
-        let blanks = blanks.checked_shl(8 * len as u32).unwrap_or(0);
-        Some(Self {
-            block: block | blanks,
-            len,
-        })
-    }
-
-    #[inline(always)]
-    fn is_plain(&self) -> bool {
-        (special(self.block as u64) | special((self.block >> 64) as u64)) == 0
-    }
-
-    #[inline(always)]
-    fn write(&self, to: &mut Vec<u8>) {
-        let end = to.len() + self.len;
-        to.extend_from_slice(&self.block.to_le_bytes());
-        to.truncate(end);
-    }
-}
-
-/// Whether a text that is not short stands in JSON as it is.
+/// Whether a text stands in JSON as it is.
 fn is_plain(text: &[u8]) -> bool {
-    let (words, _) = text.as_chunks();
-    let last = text
-        .last_chunk()
-        .map_or(0, |last| u64::from_ne_bytes(*last));
-    let words = words.iter().map(|word| special(u64::from_ne_bytes(*word)));
-    // Perf: there is no way out of the loop, so that it compares many bytes at once.
-    words.fold(special(last), |any, word| any | word) == 0
+    if let Some(last) = text.last_chunk() {
+        let (words, _) = text.as_chunks();
+        let words = words.iter().map(|word| special(u64::from_ne_bytes(*word)));
+        // Perf: there is no way out of the loop, so that it compares many bytes at once.
+        words.fold(special(u64::from_ne_bytes(*last)), |any, word| any | word) == 0
+    } else {
+        let blanks = u64::from_ne_bytes([b' '; 8]);
+        let word = text
+            .iter()
+            .fold(blanks, |word, byte| word << 8 | u64::from(*byte));
+        special(word) == 0
+    }
 }
 
 /// Not 0 if one of eight bytes cannot stand in JSON as it is: control characters, the quote, the backslash, and what is no
