@@ -146,6 +146,7 @@ impl Exchange {
             };
             view.work.enter(mark(&instance));
             let outcome = instance.handler.rewrite(&mut view).outcome().await;
+            self.worker.forget_time();
             self.end_turn(&instance, Phase::Rewrite, began);
             match outcome {
                 Ok(Flow::Next) => {}
