@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Members, Translated, carry, event_data, present, text};
+use super::{Members, Translated, carry, event_data, present, text, text_at};
 use crate::events::Event;
 use crate::settings::{Model, RouteType};
 
@@ -85,19 +85,14 @@ pub(super) fn event(model: &Model, route: RouteType, event: &Event) -> Translate
     let Some(data) = event_data(event) else {
         return Translated::default();
     };
-    let said = |pointer: &str| {
-        data.pointer(pointer)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-    };
     let (choice, object) = match route {
         RouteType::Completions => (
-            json!({ "text": said("/token/text"), "index": 0 }),
+            json!({ "text": text_at(&data, "/token/text"), "index": 0 }),
             "text_completion",
         ),
         _ => (
             json!({
-                "delta": { "content": said("/choices/0/delta/content"), "role": "assistant" },
+                "delta": { "content": text_at(&data, "/choices/0/delta/content"), "role": "assistant" },
                 "index": 0,
             }),
             "chat.completion.chunk",

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Data, Members, Translated, carry, count, event_data, is_streamed, object, present};
-use super::{set_model, text, usage};
+use super::{set_model, text, text_at, usage};
 use crate::events::Event;
 use crate::settings::{Model, RouteType};
 use crate::usage::Tokens;
@@ -82,18 +82,13 @@ pub(super) fn event(route: RouteType, event: &Event) -> Translated {
             }),
         };
     }
-    let said = |pointer: &str| {
-        data.pointer(pointer)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-    };
     let (choice, object) = match route {
         RouteType::Completions => (
-            json!({ "text": said("/response"), "index": 0 }),
+            json!({ "text": text_at(&data, "/response"), "index": 0 }),
             "text_completion",
         ),
         _ => (
-            json!({ "delta": { "content": said("/message/content") }, "index": 0 }),
+            json!({ "delta": { "content": text_at(&data, "/message/content") }, "index": 0 }),
             "chat.completion.chunk",
         ),
     };
