@@ -33,6 +33,9 @@ pub enum Error {
     /// A header line that is folded, has a blank in its name, or holds control characters.
     #[error("malformed header line")]
     Header,
+    /// A second line of a header that has one value, such as `Authorization`.
+    #[error("repeated header line")]
+    Repeated,
     /// `Host` is missing, repeated or malformed.
     #[error("missing, repeated or malformed Host")]
     Host,

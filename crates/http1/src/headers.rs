@@ -19,6 +19,16 @@ pub(crate) const MAX_EDITS: usize = 64 * 1024 * 1024;
 /// The largest number of lines that an index can hold.
 pub(crate) const MAX_LINES: usize = NONE as usize - 1;
 
+/// Names without a number that a request may have once.
+const SINGLE: [&[u8]; 6] = [
+    b"content-range",
+    b"if-match",
+    b"if-modified-since",
+    b"if-none-match",
+    b"if-range",
+    b"if-unmodified-since",
+];
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Received,
@@ -143,6 +153,39 @@ impl Index {
             &self.edits
         };
         buffer.get(line.value_start as usize..line.value_end as usize)
+    }
+
+    /// Refuses a second line of a header that decides something and has one value: of two, readers may take different ones.
+    ///
+    /// Compat: the names are those that nginx takes once (`refuses_a_second_line_of_what_has_one_value`).
+    pub(crate) fn check_single(&self, input: &[u8]) -> Result<(), Error> {
+        if self.repeated & (Known::Authorization.bit() | Known::Expect.bit()) != 0 {
+            return Err(Error::Repeated);
+        }
+        let mut seen = 0_u8;
+        // Perf: the length alone tells nearly all other lines apart.
+        let others = self
+            .lines
+            .iter()
+            .filter(|line| line.known == Known::Other && matches!(line.name_len, 8 | 13 | 17 | 19));
+        for line in others {
+            let buffer = match line.place {
+                Place::Received => input,
+                Place::Edited => &self.edits,
+                Place::Removed => continue,
+            };
+            let start = line.start as usize;
+            let name = buffer.get(start..start + usize::from(line.name_len));
+            let name = name.unwrap_or_default();
+            let mut singles = SINGLE.iter();
+            if let Some(at) = singles.position(|single| single.eq_ignore_ascii_case(name)) {
+                if seen & 1 << at != 0 {
+                    return Err(Error::Repeated);
+                }
+                seen |= 1 << at;
+            }
+        }
+        Ok(())
     }
 
     /// Checks a line and writes it into the edits.
@@ -311,6 +354,11 @@ impl Headers {
     pub fn may_contain(&self, names: &[Known]) -> bool {
         let wanted = names.iter().fold(0, |set, name| set | name.bit());
         self.index.names & wanted != 0
+    }
+
+    /// Refuses a second line of a header that a request may have once: `Authorization`, `Expect` and the conditions.
+    pub fn check_single(&self) -> Result<(), Error> {
+        self.index.check_single(self.block())
     }
 
     /// Whether there may be several lines with this name; if not, there are not.

@@ -135,6 +135,9 @@ impl RequestParser {
 
     fn finish(&mut self, input: &mut BytesMut, pool: &BufferPool) -> Result<RequestHead, Error> {
         let length = self.cursor.at;
+        if let Some(index) = &self.index {
+            index.check_single(input)?;
+        }
         let line = self.line.take().ok_or(Error::RequestLine)?;
         let facts = std::mem::take(&mut self.facts);
         if !facts.host && line.version != Version::Http10 {

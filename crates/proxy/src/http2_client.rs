@@ -190,6 +190,7 @@ fn to_head(
             head.headers.append(name.as_str(), value.as_bytes())?;
         }
     }
+    head.headers.check_single()?;
     Ok(head)
 }
 

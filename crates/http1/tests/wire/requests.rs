@@ -31,6 +31,30 @@ fn keeps_order_case_and_duplicates() {
 }
 
 #[test]
+fn refuses_a_second_line_of_what_has_one_value() {
+    for name in [
+        "Authorization",
+        "Expect",
+        "Content-Range",
+        "If-Match",
+        "If-Modified-Since",
+        "If-None-Match",
+        "If-Range",
+        "If-Unmodified-Since",
+    ] {
+        let lower = name.to_ascii_lowercase();
+        refuses(
+            &format!("GET / HTTP/1.1\r\nHost: h\r\n{name}: a\r\nX: 1\r\n{lower}: a\r\n\r\n"),
+            Error::Repeated,
+            400,
+        );
+    }
+    let several =
+        "GET / HTTP/1.1\r\nHost: h\r\nRange: a\r\nRange: b\r\nIf-Match: a\r\nIf-Range: a\r\n\r\n";
+    forwards(several, several);
+}
+
+#[test]
 fn refuses_a_length_beside_a_coding() {
     for (length, coding) in [
         ("Content-Length: 5", "Transfer-Encoding: chunked"),
