@@ -193,7 +193,7 @@ async fn try_once(
     };
     let head = answered?;
     exchange.waited_until = Some(worker.now());
-    if head.status() == 101 && exchange.head.upgrade().is_none() {
+    if head.status() == 101 && !exchange.asks_for_websocket() {
         return Err(Error::Response(http1::Error::StatusLine));
     }
     Ok(Answer {

@@ -53,11 +53,13 @@ fn an_upstream_that_declines_answers_as_usual() {
 }
 
 #[test]
-fn a_change_to_http2_or_without_connection_is_not_asked_for() {
+fn a_change_to_another_protocol_or_without_connection_is_not_asked_for() {
     let upstream = Upstream::ok();
     let gateway = Gateway::to(&upstream);
     for extra in [
         "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAA\r\n",
+        "Connection: Upgrade\r\nUpgrade: foo/2\r\n",
+        "Connection: Upgrade\r\nUpgrade: foo, websocket\r\n",
         "Upgrade: websocket\r\n",
     ] {
         let mut client = gateway.connect();
@@ -74,4 +76,16 @@ fn a_change_to_http2_or_without_connection_is_not_asked_for() {
             (None, None, Some("keep-alive"))
         );
     }
+}
+
+#[test]
+fn a_change_that_was_not_passed_on_is_not_believed() {
+    let upstream = Upstream::closing(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: foo/2\r\n\r\n",
+    );
+    let gateway = Gateway::to(&upstream);
+    let mut client = gateway.connect();
+    client
+        .send("GET /x HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, close\r\nUpgrade: foo/2\r\n\r\n");
+    assert_eq!(status(&client.rest()), 502);
 }

@@ -63,9 +63,9 @@ fn everything_can_change_while_requests_and_tunnels_are_open() {
                 return;
             }
         }
-        if head.contains("Upgrade: echo") {
+        if head.contains("Upgrade: websocket") {
             let answer =
-                b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n";
+                b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
             socket.write_all(answer).unwrap();
             let mut byte = [0];
             while reader.read_exact(&mut byte).is_ok() {
@@ -245,7 +245,8 @@ fn give_certificate(place: &Place, name: &str, pair: &testing::CertifiedKey) {
 }
 
 fn open_tunnel(mut client: Client) -> Client {
-    client.send("GET /r HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n");
+    client
+        .send("GET /r HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
     assert_eq!(client.receive().status, 101);
     client.send("ping");
     assert_eq!(client.read_exactly(4), b"ping");
