@@ -93,6 +93,8 @@ fn keep_first_only(headers: &mut Headers) -> Result<(), http1::Error> {
         Known::Server,
         Known::Date,
         Known::Location,
+        Known::Etag,
+        Known::LastModified,
     ] {
         if headers.is_repeated(known)
             && let Some(first) = headers.get(known).map(<[u8]>::to_vec)

@@ -256,3 +256,21 @@ fn headers_that_speak_to_nginx_stay_here() {
         assert_eq!(header(&answer, name), None, "{name}");
     }
 }
+
+#[test]
+fn of_what_has_one_value_the_first_line_counts() {
+    let upstream = "HTTP/1.1 200 OK\r\nETag: \"a\"\r\nServer: a\r\nETag: \"b\"\r\nLast-Modified: a\r\nLast-Modified: b\r\n\
+                    Server: b\r\nLink: a\r\nLink: b\r\nContent-Length: 2\r\n\r\nok";
+    let answer = answered(Upstream::closing(upstream), GET);
+    let lines = |name: &str| {
+        answer
+            .lines()
+            .filter_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (lines("ETag"), lines("Server"), lines("Last-Modified")),
+        (vec!["\"a\""], vec!["a"], vec!["a"])
+    );
+    assert_eq!(lines("Link"), ["a", "b"]);
+}
