@@ -297,6 +297,7 @@ impl Exchange {
         Asked {
             accept: self.head.headers.get_str(Known::Accept),
             content_type: self.head.headers.get_str(Known::ContentType),
+            http2: self.http2,
             host: self.forwarded_host(),
             target,
         }

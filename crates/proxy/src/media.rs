@@ -39,22 +39,18 @@ impl Media {
     }
 
     /// What an `Accept` header prefers; JSON when it says nothing that we can write.
+    ///
+    /// Compat: a range counts as far as it can be read, with full weight where its weight cannot be, and names count in
+    /// small letters only (`the_best_accepted_form_wins_and_json_is_the_fallback`).
     pub fn accepted(accept: &str) -> Self {
         let mut best = (0, Self::Json);
         for range in accept.split(',') {
-            let mut parts = range.split(';').map(str::trim);
-            let name = parts.next().unwrap_or_default();
-            if !is_media_range(name) {
+            let Some((name, parameters)) = split_range(range.trim()) else {
                 continue;
-            }
-            let weight = parts
-                .find_map(|part| part.strip_prefix("q="))
-                .map_or(1000, thousandths);
+            };
+            let weight = weight(parameters);
             if weight > best.0 {
-                best = (
-                    weight,
-                    Self::named(&name.to_ascii_lowercase()).unwrap_or(Self::Json),
-                );
+                best = (weight, Self::named(name).unwrap_or(Self::Json));
             }
         }
         best.1
@@ -85,27 +81,70 @@ const HTML: &str = "<!doctype html>\n<html>\n  <head>\n    <meta charset=\"utf-8
 const XML: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<error>\n  <message>%s</message>\n  \
                    <requestid>%s</requestid>\n</error>\n";
 
-fn is_media_range(name: &str) -> bool {
-    let token = |part: &str| {
-        part == "*"
-            || (part.len() > 1
-                && part
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"!#$&^_+.-".contains(&b)))
-    };
-    name.split_once('/')
-        .is_some_and(|(kind, subtype)| token(kind) && token(subtype))
+/// Splits a media range into its name and what follows; `None` if it does not begin with one.
+fn split_range(range: &str) -> Option<(&str, &str)> {
+    let kind = word(range)?;
+    let rest = range.get(kind.len()..)?.strip_prefix('/')?;
+    let subtype = word(rest)?;
+    Some(range.split_at(kind.len() + 1 + subtype.len()))
 }
 
-/// A quality value (RFC 9110, 12.4.2) in thousandths; 0 when it is malformed.
-fn thousandths(text: &str) -> u32 {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let digits = fraction.len() <= 3 && fraction.bytes().all(|b| b.is_ascii_digit());
-    match whole {
-        "1" => 1000,
-        "0" if digits => format!("{fraction:0<3}").parse().unwrap_or(0),
-        _ => 0,
+/// The name at the start of a text: two characters at least, or a star.
+fn word(text: &str) -> Option<&str> {
+    if text.starts_with('*') {
+        return text.get(..1);
     }
+    let end = text.bytes().position(|byte| !is_name_byte(byte));
+    text.get(..end.unwrap_or(text.len())).filter(|word| {
+        word.len() > 1 && word.starts_with(|first: char| first.is_ascii_alphanumeric())
+    })
+}
+
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$&^_+.-".contains(&byte)
+}
+
+/// The weight of a media range in thousandths: the last `q` among its parameters, up to the first that cannot be read.
+fn weight(mut parameters: &str) -> u32 {
+    const FULL: u32 = 1000;
+    let mut weight = FULL;
+    while let Some(parameter) = parameters.trim_start().strip_prefix(';') {
+        let parameter = parameter.trim_start();
+        if let Some((value, rest)) = quality(parameter) {
+            (weight, parameters) = (value, rest);
+        } else if let Some(name) = word(parameter).filter(|name| *name != "*") {
+            let rest = parameter.get(name.len()..).unwrap_or_default();
+            let end = match rest.starts_with('=') {
+                true => rest.find(';').unwrap_or(rest.len()),
+                false => 0,
+            };
+            parameters = rest.get(end..).unwrap_or_default();
+        } else {
+            break;
+        }
+    }
+    weight
+}
+
+/// A quality value (RFC 9110, 12.4.2) in thousandths, and what follows it; digits beyond the third are not looked at.
+fn quality(parameter: &str) -> Option<(u32, &str)> {
+    let value = parameter
+        .strip_prefix("q=")
+        .or_else(|| parameter.strip_prefix("Q="))?;
+    if let Some(rest) = value.strip_prefix('1') {
+        return Some((1000, after_fraction(rest, |digit| digit == b'0').1));
+    }
+    let (digits, rest) = after_fraction(value.strip_prefix('0')?, |digit| digit.is_ascii_digit());
+    Some((format!("{digits:0<3}").parse().unwrap_or(0), rest))
+}
+
+/// Splits a point and at most three digits from the start of a text.
+fn after_fraction(text: &str, is_digit: fn(u8) -> bool) -> (&str, &str) {
+    let Some(fraction) = text.strip_prefix('.') else {
+        return ("", text);
+    };
+    let digits = fraction.bytes().take(3).take_while(|byte| is_digit(*byte));
+    fraction.split_at(digits.count())
 }
 
 #[cfg(test)]
@@ -125,7 +164,17 @@ mod tests {
             ("", Media::Json),
             ("garbage", Media::Json),
             ("application/grpc", Media::Grpc),
-            ("text/html;q=2, text/plain;q=0.1", Media::Plain),
+            ("text/html;q=2, text/plain;q=0.9", Media::Html),
+            ("text/plain;q=0.9, text/html;q=x", Media::Html),
+            ("text/html;level=1;q=0.4, text/plain;Q=0.5", Media::Plain),
+            ("text/html;v=1;q=0.4, text/plain;q=0.5", Media::Html),
+            ("text/html;q=0.4;q=0.6, text/plain;q=0.5", Media::Html),
+            ("text/html;q=0.5555, text/plain;q=0.555", Media::Html),
+            ("text/html;q=0", Media::Json),
+            ("text/html ; q=0.1, text/plain;q=0.05", Media::Html),
+            ("text/html and more", Media::Html),
+            ("Text/HTML", Media::Json),
+            ("a/b, */*", Media::Json),
         ] {
             assert_eq!(Media::accepted(accept), expected, "{accept}");
         }

@@ -16,6 +16,8 @@ use crate::settings::DataPlaneSettings;
 pub struct Asked<'a> {
     pub accept: Option<&'a str>,
     pub content_type: Option<&'a str>,
+    /// Whether it came over HTTP/2, without which nothing is gRPC.
+    pub http2: bool,
     /// Host and target, for redirects.
     pub host: &'a str,
     pub target: &'a str,
@@ -135,11 +137,7 @@ impl Reply {
                 Some(message) if asked.is_grpc() => {
                     Self::grpc(status, grpc_status(status), message)
                 }
-                _ => Self {
-                    status,
-                    headers: vec![header("Content-Type", "application/json; charset=utf-8")],
-                    body: value.to_string().into_bytes(),
-                },
+                _ => Self::json(status, value.to_string()),
             },
             plugin_api::Body::Bytes(body) => Self {
                 status,
@@ -191,14 +189,26 @@ impl Reply {
         let Some(message) = handler_message(status) else {
             return Self::bare(status);
         };
-        if asked.is_grpc() {
-            return Self::grpc(status, grpc_status(status), message);
+        let wanted = asked.accept.or(asked.content_type);
+        if wanted.is_some_and(names_grpc) {
+            // Compat: whoever wants gRPC and does not speak it reads JSON without an id
+            // (`what_asks_for_grpc_over_http1_is_told_in_json`).
+            return match asked.is_grpc() {
+                true => Self::grpc(status, grpc_status(status), message),
+                // The words are ours and need no escapes.
+                false => Self::json(status, format!("{{\"message\":\"{message}\"}}")),
+            };
         }
-        let media = match asked.accept.or(asked.content_type) {
-            Some(wanted) => Media::accepted(wanted),
-            None => settings.error_default_type,
-        };
+        let media = wanted.map_or(settings.error_default_type, Media::accepted);
         Self::in_media(status, media, message, settings, id)
+    }
+
+    fn json(status: u16, text: String) -> Self {
+        Self {
+            status,
+            headers: vec![header("Content-Type", Media::Json.content_type())],
+            body: text.into_bytes(),
+        }
     }
 
     fn in_media(
@@ -298,9 +308,12 @@ fn header(
 
 impl Asked<'_> {
     fn is_grpc(&self) -> bool {
-        self.content_type
-            .is_some_and(|value| value.starts_with("application/grpc"))
+        self.http2 && self.content_type.is_some_and(names_grpc)
     }
+}
+
+fn names_grpc(media_type: &str) -> bool {
+    media_type.starts_with("application/grpc")
 }
 
 /// Kong's words for a status that the HTTP engine gives; `None` for those whose page Kong leaves alone.
@@ -459,6 +472,7 @@ mod tests {
     fn grpc_clients_are_told_in_the_head() {
         let asked = Asked {
             content_type: Some("application/grpc+proto"),
+            http2: true,
             ..Asked::default()
         };
         let refused = reply(&Error::NoRoute, &asked);
@@ -473,6 +487,48 @@ mod tests {
         assert_eq!(
             (header(&failed, "grpc-status"), failed.body.len()),
             (Some("4"), 0)
+        );
+    }
+
+    #[test]
+    fn what_asks_for_grpc_over_http1_is_told_in_json() {
+        let by_type = Asked {
+            content_type: Some("application/grpc"),
+            ..Asked::default()
+        };
+        let by_accept = Asked {
+            accept: Some("application/grpc"),
+            http2: true,
+            ..Asked::default()
+        };
+        for asked in [by_type, by_accept] {
+            let failed = reply(&Error::UpstreamTimeout, &asked);
+            assert_eq!(header(&failed, "grpc-status"), None);
+            assert_eq!(
+                String::from_utf8_lossy(&failed.body),
+                r#"{"message":"The upstream server is timing out"}"#
+            );
+        }
+        let refused = reply(&Error::Http2Required, &by_type);
+        assert_eq!(
+            (refused.status, header(&refused, "Content-Type")),
+            (426, Some("application/json; charset=utf-8"))
+        );
+        assert!(String::from_utf8_lossy(&refused.body).contains("Please use HTTP2 protocol"));
+    }
+
+    #[test]
+    fn a_grpc_client_that_accepts_html_gets_the_page() {
+        let asked = Asked {
+            accept: Some("text/html"),
+            content_type: Some("application/grpc"),
+            http2: true,
+            ..Asked::default()
+        };
+        let failed = reply(&Error::UpstreamTimeout, &asked);
+        assert_eq!(
+            header(&failed, "Content-Type"),
+            Some("text/html; charset=utf-8")
         );
     }
 
