@@ -9,8 +9,6 @@ use crate::fields::{self, text};
 /// The port of a target that is given without one.
 pub const DEFAULT_PORT: u16 = 8000;
 
-const INVALID: &str = "Invalid target; not a valid hostname or ip address";
-
 pub(crate) fn schema() -> Schema {
     let mut schema = Schema::new("targets", "One of the addresses behind an upstream.")
         .field_as("id", Field::id())
@@ -36,11 +34,7 @@ pub(crate) fn schema() -> Schema {
             "target",
             Field::string("A host name or IP address, and a port (8000 if it is not given).")
                 .required()
-                .custom(|value| {
-                    Address::parse(text(value))
-                        .map(drop)
-                        .map_err(|_| INVALID.to_owned())
-                }),
+                .custom(validate),
         )
         .field_as(
             "weight",
@@ -58,10 +52,18 @@ pub(crate) fn schema() -> Schema {
     schema
 }
 
-/// Brings the address into its normal form, with a port. An address that has none is the only error reported.
+fn validate(target: &Value) -> Result<(), String> {
+    let target = text(target);
+    Address::parse(target)
+        .map(drop)
+        .map_err(|_| format!("Invalid target ('{target}'); not a valid hostname or ip address"))
+}
+
+/// Brings the address into its normal form, with a port; what is no address is left to validation.
 fn normalize(record: &mut Record) -> Result<(), Violations> {
-    if let Some(Value::String(target)) = record.get_mut("target") {
-        let address = Address::parse(target).map_err(|_| Violations::of("target", INVALID))?;
+    if let Some(Value::String(target)) = record.get_mut("target")
+        && let Ok(address) = Address::parse(target)
+    {
         *target = address.with_port(DEFAULT_PORT);
     }
     Ok(())

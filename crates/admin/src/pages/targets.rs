@@ -3,6 +3,7 @@
 //! Targets exist only below their upstream; the generated endpoints at the root are taken away.
 
 use axum::response::Response;
+use entities::address::Address;
 use http::{Method, StatusCode};
 use schema::{Record, Schema};
 use serde_json::{Map, Value, json};
@@ -23,6 +24,7 @@ pub async fn collection(call: Call<'_>) -> Result<Response, Error> {
     if call.method == Method::POST {
         let targets = Plain(upstream.targets);
         let mut input = call.input(upstream.targets);
+        check_address(&input)?;
         input.insert(
             "upstream".to_owned(),
             json!({ "id": upstream.id.to_string() }),
@@ -64,7 +66,13 @@ pub async fn one(call: Call<'_>) -> Result<Response, Error> {
         Method::DELETE => Ok(entity::deleted(targets.delete(call.state, &located).await?)),
         _ => {
             let input = call.input(upstream.targets);
-            let written = targets.update(call.state, &located, input).await?;
+            let address = input.get("target").cloned();
+            let mut written = targets.update(call.state, &located, input).await?;
+            // Compat: the answer to a change has the address as it was given
+            // (`a_change_of_an_address_is_answered_as_it_was_written`).
+            if let Some(address) = address {
+                written.record.insert("target".to_owned(), address);
+            }
             Ok(entity::changed(call.state, upstream.targets, written))
         }
     }
@@ -112,6 +120,18 @@ pub async fn health(call: Call<'_>) -> Result<Response, Error> {
     let mut body = paging.body(&call.path, data, offset);
     body["node_id"] = node_id.into();
     Ok(answer::json_body(StatusCode::OK, &body))
+}
+
+/// Compat: a new target that is no address is refused before anything else is looked at, and in other words than those of
+/// the declaration (`what_is_no_address_is_refused`).
+fn check_address(input: &Record) -> Result<(), Error> {
+    match input.get("target") {
+        Some(Value::String(target)) if Address::parse(target).is_err() => {
+            let message = "Invalid target; not a valid hostname or ip address";
+            Err(Failure::violation("target", message).into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The upstream that the first parameter names.
