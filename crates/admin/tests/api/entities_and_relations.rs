@@ -397,6 +397,61 @@ async fn a_target_is_found_by_address_below_its_upstream_only() {
 }
 
 #[tokio::test]
+async fn what_is_no_address_is_refused() {
+    let api = Api::start();
+    api.call("PUT /upstreams/u.test", Some(json!({})))
+        .await
+        .expect(200);
+    let target = json!({ "target": "300.1.1.1:80", "weight": -1 });
+    let refused = api
+        .call("POST /upstreams/u.test/targets", Some(target.clone()))
+        .await
+        .expect(400);
+    let reason = "Invalid target; not a valid hostname or ip address";
+    assert_eq!(refused["fields"], json!({ "target": reason }));
+    api.call(
+        "POST /upstreams/u.test/targets",
+        Some(json!({ "target": "a.test" })),
+    )
+    .await
+    .expect(201);
+    let refused = api
+        .call("PATCH /upstreams/u.test/targets/a.test:8000", Some(target))
+        .await
+        .expect(400);
+    assert_eq!(
+        refused["fields"],
+        json!({
+            "target": "Invalid target ('300.1.1.1:80'); not a valid hostname or ip address",
+            "weight": "value should be between 0 and 65535",
+        })
+    );
+}
+
+#[tokio::test]
+async fn a_change_of_an_address_is_answered_as_it_was_written() {
+    let api = Api::start();
+    api.call("PUT /upstreams/u.test", Some(json!({})))
+        .await
+        .expect(200);
+    let target = |address: &str| Some(json!({ "target": address }));
+    let path = "/upstreams/u.test/targets";
+    api.call(&format!("POST {path}"), target("a.test"))
+        .await
+        .expect(201);
+    let changed = api
+        .call(&format!("PATCH {path}/a.test:8000"), target("b.test"))
+        .await
+        .expect(200);
+    assert_eq!(changed["target"], "b.test");
+    let stored = api
+        .call(&format!("GET {path}/b.test:8000"), None)
+        .await
+        .expect(200);
+    assert_eq!(stored["target"], "b.test:8000");
+}
+
+#[tokio::test]
 async fn targets_come_newest_first_and_are_paged_by_number() {
     let api = Api::start();
     api.call("PUT /upstreams/u.test", Some(json!({})))
@@ -474,4 +529,63 @@ async fn a_write_tells_its_version_to_those_who_ask() {
         .unwrap();
     assert!(second > first);
     assert_eq!(put(false).await.header("x-silverback-config-version"), None);
+}
+
+#[tokio::test]
+async fn a_plugin_shares_a_protocol_with_what_it_is_for() {
+    let api = Api::start();
+    let service = api
+        .call("PUT /services/s", Some(json!({ "host": "a.test" })))
+        .await
+        .expect(200);
+    let plugin = |protocols: &[&str]| Some(json!({ "name": "nothing", "protocols": protocols }));
+    // A service without routes may get any.
+    let of_service = api
+        .call("POST /services/s/plugins", plugin(&["grpc"]))
+        .await
+        .expect(201);
+    let route =
+        json!({ "paths": ["/"], "protocols": ["http"], "service": { "id": service["id"] } });
+    api.call("PUT /routes/r", Some(route)).await.expect(200);
+    for (line, expected) in [
+        (
+            "POST /routes/r/plugins",
+            "must match the associated route's protocols",
+        ),
+        (
+            "POST /services/s/plugins",
+            "must match the protocols of at least one route pointing to this Plugin's service",
+        ),
+    ] {
+        let refused = api.call(line, plugin(&["grpc"])).await.expect(400);
+        assert_eq!(
+            refused["fields"],
+            json!({ "protocols": expected }),
+            "{line}"
+        );
+    }
+    let id = of_service["id"].as_str().unwrap();
+    for change in [
+        json!({ "protocols": ["grpc", "grpcs"] }),
+        json!({ "service": { "id": service["id"] } }),
+    ] {
+        let line = format!("PATCH /plugins/{id}");
+        let refused = api.call(&line, Some(change)).await.expect(400);
+        assert_eq!(refused["name"], "schema violation");
+    }
+    api.call(
+        &format!("PATCH /plugins/{id}"),
+        Some(json!({ "enabled": false, "instance_name": "i" })),
+    )
+    .await
+    .expect(200);
+    api.call("PATCH /plugins/i", plugin(&["grpcs"]))
+        .await
+        .expect(200);
+    api.call(&format!("PATCH /plugins/{id}"), plugin(&["grpc", "http"]))
+        .await
+        .expect(200);
+    api.call("POST /routes/r/plugins", plugin(&["http", "grpc"]))
+        .await
+        .expect(201);
 }

@@ -28,7 +28,7 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use observe::logging::Level;
 use serde_json::{Map, Value, json};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use tower::ServiceExt;
 use uuid::Uuid;
 
@@ -160,12 +160,24 @@ struct CoreSubschemas(&'static entities::Catalog);
 
 impl schema::Subschemas for CoreSubschemas {
     fn find(&self, entity: &str, choice: &str) -> Option<&schema::Subschema> {
-        self.0.find(entity, choice)
+        match (entity, choice) {
+            ("plugins", "nothing") => Some(plugin_without_settings()),
+            _ => self.0.find(entity, choice),
+        }
     }
 
     fn entity(&self, name: &str) -> Option<&schema::Schema> {
         self.0.entity(name)
     }
+}
+
+/// The plugin `nothing`.
+fn plugin_without_settings() -> &'static schema::Subschema {
+    static PLUGIN: OnceLock<schema::Subschema> = OnceLock::new();
+    PLUGIN.get_or_init(|| {
+        let config = schema::Field::record("No settings.", Vec::new()).required();
+        schema::Subschema::new("nothing").field_as("config", config)
+    })
 }
 
 /// A node that proxies nothing.

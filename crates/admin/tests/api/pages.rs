@@ -114,6 +114,10 @@ async fn unknown_paths_and_methods_are_told_apart() {
         );
     }
     api.call("GET /services/", None).await.expect(200);
+    let answer = api.post("/nowhere", "text/plain", "x").await;
+    assert_eq!(answer.status, 415);
+    let answer = api.post("/nowhere", "application/json", "x").await;
+    assert_eq!(answer.status, 404);
 }
 
 #[tokio::test]

@@ -46,8 +46,14 @@ async fn an_unknown_unit_or_a_negative_scale_is_refused() {
         refused["message"],
         "invalid unit 'furlong' (expected 'k/K', 'm/M', or 'g/G')"
     );
-    let refused = api.call("GET /status?scale=-1", None).await.expect(400);
-    assert_eq!(refused["message"], "scale must be equal or greater than 0");
+    for query in ["scale=-1", "unit=furlong&scale=-1"] {
+        let line = format!("GET /status?{query}");
+        let refused = api.call(&line, None).await.expect(400);
+        assert_eq!(refused["message"], "scale must be equal or greater than 0");
+    }
+    api.call("GET /status?unit=B&scale=-1", None)
+        .await
+        .expect(200);
 }
 
 #[tokio::test]
