@@ -125,10 +125,21 @@ async fn serve(api: &Api, endpoint: Option<&Endpoint>, request: Request) -> Resp
     let (parts, body) = request.into_parts();
     let response = match endpoint {
         Some(endpoint) => dispatch(api, endpoint, &parts, body).await,
-        None => Err(Error::NotFound),
+        None => Err(nowhere(&parts)),
     };
     let response = response.unwrap_or_else(Error::into_response);
     finish(api, &parts, started, response)
+}
+
+/// What a request is told that finds no endpoint.
+///
+/// Compat: a body that no endpoint would take is refused first (`unknown_paths_and_methods_are_told_apart`).
+fn nowhere(parts: &Parts) -> Error {
+    let encoding = match has_body(&parts.method) {
+        true => arguments::encoding(&parts.headers, false),
+        false => Ok(Encoding::None),
+    };
+    encoding.map_or_else(Error::from, |_| Error::NotFound)
 }
 
 /// Compat: an unsupported body is refused before a method is, and a method before a malformed body.

@@ -114,16 +114,18 @@ impl Sizes {
         let unit = query
             .get("unit")
             .map_or("m", |unit| unit.as_str().unwrap_or_default());
-        let unit = match unit.to_ascii_lowercase().as_str() {
-            "" | "b" => None,
+        let known = match unit.to_ascii_lowercase().as_str() {
+            // Compat: bytes have no digits, whatever the scale (`an_unknown_unit_or_a_negative_scale_is_refused`).
+            "" | "b" => {
+                return Ok(Self {
+                    unit: None,
+                    digits: 0,
+                });
+            }
             "k" => Some(("KiB", 1024.0)),
             "m" => Some(("MiB", 1024.0 * 1024.0)),
             "g" => Some(("GiB", 1024.0 * 1024.0 * 1024.0)),
-            _ => {
-                return Err(format!(
-                    "invalid unit '{unit}' (expected 'k/K', 'm/M', or 'g/G')"
-                ));
-            }
+            _ => None,
         };
         let scale = query
             .get("scale")
@@ -139,8 +141,10 @@ impl Sizes {
                 .find(|digits| f64::from(*digits) <= scale)
                 .unwrap_or(0),
         };
+        let unit = known
+            .ok_or_else(|| format!("invalid unit '{unit}' (expected 'k/K', 'm/M', or 'g/G')"))?;
         Ok(Self {
-            unit,
+            unit: Some(unit),
             digits: usize::try_from(digits).unwrap_or(0),
         })
     }
