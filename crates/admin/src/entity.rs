@@ -138,14 +138,14 @@ async fn parent(call: &Call<'_>, relation: &Relation) -> Result<Response, Error>
     match (&call.method, parent_id) {
         (&Method::PUT, Some(id)) => {
             let written = parent
-                .upsert(state, &Located::Id(id), call.input(schema))
+                .upsert_referenced(state, &Located::Id(id), call.input(schema))
                 .await?;
             Ok(changed(state, schema, written))
         }
         (&Method::PUT, None) => {
             let id = Uuid::new_v4();
             let written = parent
-                .upsert(state, &Located::Id(id), call.input(schema))
+                .upsert_referenced(state, &Located::Id(id), call.input(schema))
                 .await?;
             let link = Record::from_iter([(relation.field.to_owned(), reference(id))]);
             let linked = child.update(state, &located, link).await?;
@@ -163,8 +163,8 @@ async fn parent(call: &Call<'_>, relation: &Relation) -> Result<Response, Error>
         }
         (&Method::DELETE, Some(_)) => Err(Error::MethodNotAllowed),
         (_, Some(id)) => {
-            let stored = parent.select(state, &Located::Id(id)).await?;
-            Ok(shown(state, schema, stored.ok_or(Error::NotFound)?))
+            let record = parent.show_referenced(state, &Located::Id(id)).await?;
+            Ok(shown(state, schema, record))
         }
     }
 }

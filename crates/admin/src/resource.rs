@@ -128,6 +128,11 @@ pub trait Resource: Send + Sync {
         self.select(state, located).await?.ok_or(Error::NotFound)
     }
 
+    /// One record as the URL of a record that points at it shows it.
+    async fn show_referenced(&self, state: &State, located: &Located) -> Result<Record, Error> {
+        self.select(state, located).await?.ok_or(Error::NotFound)
+    }
+
     /// One page of the collection, or of the records whose foreign field holds an id.
     async fn page(
         &self,
@@ -188,6 +193,16 @@ pub trait Resource: Send + Sync {
         Ok(Written { record, version })
     }
 
+    /// [`Self::upsert`] through the URL of a record that points at it.
+    async fn upsert_referenced(
+        &self,
+        state: &State,
+        located: &Located,
+        input: Record,
+    ) -> Result<Written, Error> {
+        self.upsert(state, located, input).await
+    }
+
     /// Deletes a record; what is not there is deleted already.
     async fn delete(&self, state: &State, located: &Located) -> Result<Version, Error> {
         Ok(state
@@ -234,15 +249,24 @@ pub fn locate(state: &State, schema: &'static Schema, segment: &str) -> Result<L
             .with(reason)
             .into());
     };
-    match state.validate_field(schema, field, &Value::from(segment)) {
-        Ok(()) => Ok(Located::Unique(field, segment.to_owned())),
-        Err(reason) => {
-            let message = reason
-                .as_str()
-                .map_or_else(|| reason.to_string(), str::to_owned);
-            Err(Failure::invalid_unique(field, message).into())
-        }
-    }
+    check_unique(state, schema, field, segment)?;
+    Ok(Located::Unique(field, segment.to_owned()))
+}
+
+/// Refuses what cannot be a value of a unique field.
+fn check_unique(
+    state: &State,
+    schema: &'static Schema,
+    field: &'static str,
+    value: &str,
+) -> Result<(), Error> {
+    let reason = state.validate_field(schema, field, &Value::from(value));
+    reason.map_err(|reason| {
+        let message = reason
+            .as_str()
+            .map_or_else(|| reason.to_string(), str::to_owned);
+        Failure::invalid_unique(field, message).into()
+    })
 }
 
 /// A UUID in its hyphenated form, in letters of either case.

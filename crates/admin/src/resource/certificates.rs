@@ -10,7 +10,8 @@ use store::{Key, Mutation, Page, PageRequest, Version};
 use uuid::Uuid;
 
 use super::{
-    Error, Located, Paging, Plain, Resource, Written, foreign_id, id_of, missing, parse_uuid,
+    Error, Located, Paging, Plain, Resource, Written, check_unique, foreign_id, id_of, missing,
+    parse_uuid,
 };
 use crate::State;
 use crate::error::Failure;
@@ -34,9 +35,11 @@ impl Resource for Certificates {
         if let Some(id) = parse_uuid(segment) {
             return Ok(Located::Id(id));
         }
+        let schema = snis_schema(state)?;
+        check_unique(state, schema, "name", segment)?;
         let sni = state
             .repository
-            .get(snis_schema(state)?, &Key::Unique("name", segment))
+            .get(schema, &Key::Unique("name", segment))
             .await?;
         match sni.and_then(|sni| foreign_id(&sni, "certificate")) {
             Some(id) => Ok(Located::Id(id)),
@@ -62,6 +65,15 @@ impl Resource for Certificates {
             .await?
             .ok_or_else(|| located.not_found())?;
         add_names(state, &mut record).await?;
+        Ok(record)
+    }
+
+    /// Compat: a certificate that is shown through what uses it has `null` for its names
+    /// (`a_certificate_behind_a_service_keeps_its_names`).
+    async fn show_referenced(&self, state: &State, located: &Located) -> Result<Record, Error> {
+        let stored = self.select(state, located).await?;
+        let mut record = stored.ok_or(Error::NotFound)?;
+        record.insert("snis".to_owned(), Value::Null);
         Ok(record)
     }
 
@@ -95,6 +107,7 @@ impl Resource for Certificates {
         located: &Located,
         mut input: Record,
     ) -> Result<Written, Error> {
+        make_list(&mut input);
         let names = take_names(&mut input)?;
         check_free(state, names.as_ref(), Some(located)).await?;
         let planned = state
@@ -117,14 +130,15 @@ impl Resource for Certificates {
         located: &Located,
         mut input: Record,
     ) -> Result<Written, Error> {
+        make_list(&mut input);
+        let is_listed = input.get("snis").is_some_and(Value::is_array);
         let mut names = take_names(&mut input)?;
         let located = match located {
             Located::Id(id) => Located::Id(*id),
             Located::Unique(_, name) | Located::Below { value: name, .. } => {
-                names = names.map(|mut names| {
+                if let Some(names) = names.as_mut().filter(|_| is_listed) {
                     names.insert(name.clone());
-                    names
-                });
+                }
                 Located::Id(Uuid::new_v4())
             }
         };
@@ -134,6 +148,22 @@ impl Resource for Certificates {
             .plan_upsert(self.0, &located.key(), input)
             .await?;
         write(state, planned, Some(names.unwrap_or_default())).await
+    }
+
+    /// Compat: through what uses it a certificate keeps the names that are not given.
+    async fn upsert_referenced(
+        &self,
+        state: &State,
+        located: &Located,
+        mut input: Record,
+    ) -> Result<Written, Error> {
+        let names = take_names(&mut input)?;
+        check_free(state, names.as_ref(), Some(located)).await?;
+        let planned = state
+            .repository
+            .plan_upsert(self.0, &located.key(), input)
+            .await?;
+        write(state, planned, names).await
     }
 
     async fn delete(&self, state: &State, located: &Located) -> Result<Version, Error> {
@@ -159,6 +189,14 @@ fn snis_schema(state: &State) -> Result<&'static Schema, Error> {
     state.schema("snis").ok_or(Error::NotFound)
 }
 
+/// Compat: below the certificate's own URL one name may stand for a list of one
+/// (`one_name_stands_for_a_list_where_a_certificate_is_changed`).
+fn make_list(input: &mut Record) {
+    if let Some(names) = input.get_mut("snis").filter(|names| names.is_string()) {
+        *names = Value::Array(vec![names.take()]);
+    }
+}
+
 /// Takes a well-formed `snis` out of the input; `null` is an empty list, and anything else is left to be refused.
 fn take_names(input: &mut Record) -> Result<Option<BTreeSet<String>>, Error> {
     let mut names = BTreeSet::new();
@@ -179,7 +217,7 @@ fn take_names(input: &mut Record) -> Result<Option<BTreeSet<String>>, Error> {
     Ok(Some(names))
 }
 
-/// Refuses names that belong to another certificate.
+/// Refuses names that are none, or belong to another certificate.
 async fn check_free(
     state: &State,
     names: Option<&BTreeSet<String>>,
@@ -187,6 +225,7 @@ async fn check_free(
 ) -> Result<(), Error> {
     let schema = snis_schema(state)?;
     for name in names.into_iter().flatten() {
+        check_unique(state, schema, "name", name)?;
         let sni = state
             .repository
             .get(schema, &Key::Unique("name", name))

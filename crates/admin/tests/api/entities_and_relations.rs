@@ -1,6 +1,6 @@
 //! Collections, entities, and what is reached through foreign fields.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{Api, request, send};
 use axum::body::Body;
@@ -294,9 +294,14 @@ async fn the_snis_of_a_certificate_are_written_and_deleted_with_it() {
         .expect(400);
     assert_eq!(refused["fields"]["snis"], "c.test is duplicated");
     let broken = json!({ "cert": CERTIFICATE, "key": KEY, "snis": ["c.test", "not a name"] });
-    api.call("POST /certificates", Some(broken))
+    let refused = api
+        .call("POST /certificates", Some(broken))
         .await
         .expect(400);
+    let no_name = json!({ "code": 10, "name": "invalid unique name", "message": "invalid value: not a name" });
+    assert_eq!(refused, no_name);
+    let refused = api.call("GET /certificates/not%20a%20name", None).await;
+    assert_eq!(refused.expect(400), no_name);
     api.call("GET /snis/c.test", None).await.expect(404);
     let changed = api
         .call(
@@ -324,6 +329,44 @@ async fn the_snis_of_a_certificate_are_written_and_deleted_with_it() {
         api.call("GET /snis", None).await.expect(200)["data"],
         json!([])
     );
+}
+
+#[tokio::test]
+async fn one_name_stands_for_a_list_where_a_certificate_is_changed() {
+    let api = Api::start();
+    let pair = |snis: Value| Some(json!({ "cert": CERTIFICATE, "key": KEY, "snis": snis }));
+    let refused = api.call("POST /certificates", pair(json!("a.test"))).await;
+    assert_eq!(
+        refused.expect(400)["fields"],
+        json!({ "snis": "expected an array" })
+    );
+    let put = api
+        .call("PUT /certificates/a.test", pair(json!("b.test")))
+        .await;
+    assert_eq!(put.expect(200)["snis"], json!(["a.test", "b.test"]));
+    let change = Some(json!({ "snis": "c.test" }));
+    let patched = api.call("PATCH /certificates/a.test", change).await;
+    assert_eq!(patched.expect(200)["snis"], json!(["c.test"]));
+    let put = api
+        .call("PUT /certificates/d.test", pair(json!(null)))
+        .await;
+    assert_eq!(put.expect(200)["snis"], json!([]));
+}
+
+#[tokio::test]
+async fn a_certificate_behind_a_service_keeps_its_names() {
+    let api = Api::start();
+    let pair = json!({ "cert": CERTIFICATE, "key": KEY, "snis": ["a.test"] });
+    let created = api.call("POST /certificates", Some(pair)).await.expect(201);
+    let id = &created["id"];
+    let service = json!({ "url": "https://a.test", "client_certificate": { "id": id } });
+    api.call("PUT /services/s", Some(service)).await.expect(200);
+    let path = "/services/s/client_certificate";
+    let shown = api.call(&format!("GET {path}"), None).await.expect(200);
+    assert_eq!((&shown["id"], &shown["snis"]), (id, &json!(null)));
+    let again = json!({ "cert": CERTIFICATE, "key": KEY });
+    let put = api.call(&format!("PUT {path}"), Some(again)).await;
+    assert_eq!(put.expect(200)["snis"], json!(["a.test"]));
 }
 
 #[tokio::test]
