@@ -8,7 +8,7 @@ use store::Version;
 use uuid::Uuid;
 
 use crate::endpoint::{Operation, Relation};
-use crate::error::Error;
+use crate::error::{Error, Failure, Kind};
 use crate::paging::Paging;
 use crate::propagation::ToldVersion;
 use crate::resource::{Located, Resource, Written, foreign_id, id_of};
@@ -17,6 +17,9 @@ use crate::{State, answer};
 
 /// Answers a call to a generated endpoint.
 pub async fn call(call: Call<'_>) -> Result<Response, Error> {
+    if let Some(schema) = call.schema() {
+        check_ttl(schema, &call.body)?;
+    }
     match &call.endpoint.operation {
         Operation::Collection(entity) => collection(&call, entity.as_ref()).await,
         Operation::Entity(entity) => single(&call, entity.as_ref()).await,
@@ -24,6 +27,29 @@ pub async fn call(call: Call<'_>) -> Result<Response, Error> {
         Operation::Child(relation) => child(&call, relation).await,
         Operation::Parent(relation) => parent(&call, relation).await,
         Operation::Page(_) | Operation::Plugin(_) => Err(Error::NotFound),
+    }
+}
+
+/// Refuses a number that is no time for a record to live.
+///
+/// Compat: to Kong the time is an option and no field; what is no number is left to validation
+/// (`a_time_to_live_is_an_option`).
+fn check_ttl(schema: &Schema, body: &Record) -> Result<(), Error> {
+    const LONGEST: f64 = 100_000_000.0;
+    let seconds = match body.get("ttl").filter(|_| schema.ttl) {
+        Some(Value::String(text)) => text.trim().parse().ok(),
+        Some(value) => value.as_f64(),
+        None => None,
+    };
+    match seconds {
+        Some(seconds) if seconds.fract() != 0.0 || !(0.0..=LONGEST).contains(&seconds) => {
+            let reason = format!("must be an integer between 0 and {LONGEST}");
+            let message = format!("invalid option (ttl: {reason})");
+            Err(Failure::new(Kind::InvalidOptions, message)
+                .with(json!({ "ttl": reason }))
+                .into())
+        }
+        _ => Ok(()),
     }
 }
 
@@ -245,3 +271,6 @@ fn made(version: Version, mut response: Response) -> Response {
     response.extensions_mut().insert(ToldVersion(version));
     response
 }
+
+#[cfg(test)]
+mod tests;

@@ -141,7 +141,7 @@ fn split_tags(text: &str, separator: char) -> Option<Vec<String>> {
     let (last, others) = tags.split_last()?;
     let is_tag = |tag: &str| {
         tag.chars()
-            .all(|c| !c.is_ascii_control() && c != ',' && c != '/')
+            .all(|c| !c.is_ascii_control() && !matches!(c, ',' | '/' | char::REPLACEMENT_CHARACTER))
     };
     let whole = others.iter().all(|tag| !tag.is_empty() && is_tag(tag)) && is_tag(last);
     (whole && !(others.is_empty() && last.is_empty()))

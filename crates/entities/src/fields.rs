@@ -214,6 +214,7 @@ pub(crate) fn text(value: &Value) -> &str {
 
 pub fn validate_tag(value: &Value) -> Result<(), String> {
     let tag = text(value);
+    validate_utf8(tag)?;
     if tag
         .bytes()
         .all(|byte| matches!(byte, b' '..=b'+' | b'-' | b'.' | b'0'..=b'~' | 128..))
@@ -225,8 +226,20 @@ pub fn validate_tag(value: &Value) -> Result<(), String> {
     ))
 }
 
+/// Refuses what stands for bytes that are no UTF-8, as forms and URLs may hold them.
+fn validate_utf8(text: &str) -> Result<(), String> {
+    match text.find(char::REPLACEMENT_CHARACTER) {
+        Some(at) => Err(format!(
+            "invalid utf-8 character sequence detected at position {}",
+            at + 1
+        )),
+        None => Ok(()),
+    }
+}
+
 fn validate_name(value: &Value) -> Result<(), String> {
     let name = text(value);
+    validate_utf8(name)?;
     if name.bytes().all(|byte| {
         byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'~' | 128..)
     }) {

@@ -32,6 +32,27 @@ async fn a_form_makes_a_route() {
 }
 
 #[tokio::test]
+async fn bytes_that_are_no_utf8_are_no_names_and_no_tags() {
+    let api = Api::start();
+    let form = "host=a.test&name=a%FFb&tags=%C3%28";
+    let refused = api.post("/services", FORM, form).await.expect(400);
+    assert_eq!(
+        refused["fields"],
+        json!({
+            "name": "invalid utf-8 character sequence detected at position 2",
+            "tags": ["invalid utf-8 character sequence detected at position 1"],
+        })
+    );
+    let refused = api.call("GET /services/%FF", None).await.expect(400);
+    assert_eq!(refused["name"], "invalid unique name");
+    let refused = api.call("GET /services?tags=%FF", None).await.expect(400);
+    assert_eq!(
+        refused["options"],
+        json!({ "tags": "invalid filter syntax" })
+    );
+}
+
+#[tokio::test]
 async fn a_multipart_body_makes_a_consumer() {
     let body = "--X\r\nContent-Disposition: form-data; name=\"username\"\r\n\r\na\r\n\
                 --X\r\nContent-Disposition: form-data; name=\"tags[]\"\r\n\r\nt\r\n--X--\r\n";
