@@ -15,6 +15,7 @@ pub mod session;
 pub mod standard_webhooks;
 
 mod cookies;
+mod encoding;
 mod identities;
 mod identity;
 mod recent;

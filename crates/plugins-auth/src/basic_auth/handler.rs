@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use plugin_api::{Configured, Exchange, Failure, Handler, Needs, Phase, Services, Step};
 use schema::Record;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::hash;
+use crate::encoding;
 use crate::identities::{Identities, Kind, Sought};
 use crate::identity::{self, Denied};
 
@@ -135,7 +134,7 @@ fn read_claim(value: &[u8]) -> Option<Claim> {
     if !matches!(scheme, b"Basic" | b"basic") {
         return None;
     }
-    let decoded = STANDARD.decode(rest.trim_ascii()).ok()?;
+    let decoded = encoding::decode(rest.trim_ascii())?;
     let colon = decoded.iter().position(|byte| *byte == b':')?;
     let (username, password) = decoded.split_at_checked(colon)?;
     Some(Claim {

@@ -1,14 +1,6 @@
 //! What clients claim.
 
-use base64::Engine as _;
-use base64::alphabet::STANDARD;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-
-/// Padding may be left out, as Kong allows.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
+use crate::encoding;
 
 /// A name and a password, neither of them empty.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,7 +20,7 @@ pub(super) fn strip_scheme<'a>(value: &'a [u8], scheme: &str) -> Option<&'a [u8]
 
 /// The claim of encoded credentials, `name:password` in base64; `None` if that is not what they are.
 pub(super) fn parse_claim(encoded: &[u8]) -> Option<Claim> {
-    let mut user = BASE64.decode(encoded).ok()?;
+    let mut user = encoding::decode(encoded)?;
     let colon = user.iter().position(|byte| *byte == b':')?;
     let password = user.split_off(colon + 1);
     user.truncate(colon);

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use plugin_api::By;
 use schema::Record;
 use serde_json::Value;
@@ -13,6 +11,7 @@ use super::handler::OAuth2;
 use super::parameters::Parameters;
 use super::refusal::{ProtocolError, Refusal};
 use super::secret;
+use crate::encoding;
 
 /// An application.
 pub(super) struct Client {
@@ -132,7 +131,7 @@ fn basic(header: &[u8]) -> Option<(String, String)> {
     if !scheme.eq_ignore_ascii_case(b"basic") {
         return None;
     }
-    let decoded = String::from_utf8(STANDARD.decode(rest.trim_ascii()).ok()?).ok()?;
+    let decoded = String::from_utf8(encoding::decode(rest.trim_ascii())?).ok()?;
     let (name, secret) = decoded.split_once(':')?;
     Some((name.to_owned(), secret.to_owned()))
 }
