@@ -80,8 +80,14 @@ impl Handler for HmacAuth {
             anonymous,
             asked,
             |exchange, claim, found| {
-                let identity = found.ok_or_else(|| self.refused(NOT_VERIFIABLE))?;
-                self.check(exchange, &claim, &identity)
+                let known = found.ok_or_else(|| self.refused(NOT_VERIFIABLE));
+                let checked = known.and_then(|identity| {
+                    self.check(exchange, &claim, &identity)?;
+                    Ok(identity)
+                });
+                // What was signed is checked first, then it may go.
+                self.hide(exchange);
+                Ok(checked?.enter(exchange)?)
             },
         )
     }
@@ -89,7 +95,7 @@ impl Handler for HmacAuth {
 
 impl HmacAuth {
     /// What the client claims, if that can be checked.
-    fn claim(&self, exchange: &Exchange<'_>) -> Result<Claim, Denied> {
+    fn claim(&self, exchange: &mut Exchange<'_>) -> Result<Claim, Denied> {
         let headers = &exchange.head.headers;
         if !headers.contains("Authorization") && !headers.contains("Proxy-Authorization") {
             return Err(self.refused("Unauthorized"));
@@ -99,13 +105,16 @@ impl HmacAuth {
         }
         let claim = self.take_claim(exchange);
         let claim = claim.filter(|claim| self.is_acceptable(claim));
-        claim.ok_or_else(|| self.refused(NOT_VERIFIABLE))
+        claim.ok_or_else(|| {
+            self.hide(exchange);
+            self.refused(NOT_VERIFIABLE)
+        })
     }
 
-    /// Lets the client in if it has signed with the secret of the credential.
+    /// Whether the client has signed with the secret of the credential.
     fn check(
         &self,
-        exchange: &mut Exchange<'_>,
+        exchange: &Exchange<'_>,
         claim: &Claim,
         identity: &Identity,
     ) -> Result<(), Denied> {
@@ -118,11 +127,7 @@ impl HmacAuth {
         if self.config.validate_request_body && !signature::is_digest_right(exchange) {
             return Err(self.refused(NOT_THE_SAME));
         }
-        // What was signed is checked first, then it may go.
-        if self.config.hide_credentials {
-            self.hide(exchange);
-        }
-        Ok(identity.enter(exchange)?)
+        Ok(())
     }
 
     fn refused(&self, message: &'static str) -> Denied {
@@ -136,7 +141,13 @@ impl HmacAuth {
         said("Proxy-Authorization").or_else(|| said("Authorization"))
     }
 
+    /// Keeps credentials from the upstream if that is wanted.
+    ///
+    /// Compat: those that were refused as well, where the anonymous consumer stands in.
     fn hide(&self, exchange: &mut Exchange<'_>) {
+        if !self.config.hide_credentials {
+            return;
+        }
         let headers = &mut exchange.head.headers;
         let proxied = headers.get("Proxy-Authorization").and_then(Claim::parse);
         headers.remove(match proxied {

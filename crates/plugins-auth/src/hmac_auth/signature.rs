@@ -5,6 +5,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use plugin_api::Exchange;
 
+use crate::encoding;
+
 /// The parts of `hmac username="…", algorithm="…", headers="…", signature="…"`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Claim {
@@ -12,6 +14,7 @@ pub(super) struct Claim {
     pub algorithm: String,
     /// The names of what is signed, in this order.
     pub headers: Vec<String>,
+    /// Nothing if it cannot be read, which no signature is the same as.
     signature: Vec<u8>,
 }
 
@@ -39,7 +42,7 @@ impl Claim {
                 .split(' ')
                 .map(str::to_owned)
                 .collect(),
-            signature: STANDARD.decode(part("signature", false)?).ok()?,
+            signature: encoding::decode(part("signature", false)?.as_bytes()).unwrap_or_default(),
         })
     }
 

@@ -100,6 +100,7 @@ async fn what_is_not_signed_as_it_must_be_is_refused() {
     let date = format!("date: {NOW}");
     let late = "Thu, 01 Jan 1970 00:05:01 GMT";
     let good = claim("al", "hmac-sha256", "hush", "date", &date);
+    let unreadable = good.replace("signature=\"", "signature=\"*");
     const CANNOT: &str = "HMAC signature cannot be verified";
     const DIFFERENT: &str = "HMAC signature does not match";
     for (more, headers, message) in [
@@ -164,6 +165,14 @@ async fn what_is_not_signed_as_it_must_be_is_refused() {
             DIFFERENT,
         ),
         (
+            json!({}),
+            vec![
+                ("Date", NOW.to_owned()),
+                ("Authorization", unreadable.clone()),
+            ],
+            DIFFERENT,
+        ),
+        (
             json!({ "algorithms": ["hmac-sha512"] }),
             vec![("Date", NOW.to_owned()), ("Authorization", good.clone())],
             CANNOT,
@@ -184,6 +193,28 @@ async fn what_is_not_signed_as_it_must_be_is_refused() {
             refused(message),
             "{headers:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn refused_credentials_are_hidden_where_the_anonymous_consumer_stands_in() {
+    let wrong = claim(
+        "al",
+        "hmac-sha256",
+        "guess",
+        "date",
+        &format!("date: {NOW}"),
+    );
+    let unknown = claim("eve", "hmac-sha256", "hush", "date", "x");
+    for said in [wrong.as_str(), unknown.as_str(), "Bearer abc"] {
+        for (hides, kept) in [(true, None), (false, Some(said))] {
+            let mut sample = Sample::new("GET", "/", &[("Date", NOW), ("Authorization", said)]);
+            let open = config(json!({ "hide_credentials": hides, "anonymous": ALICE }));
+            assert_eq!(access(open, &mut sample).await, None, "{said}");
+            let headers = &sample.head.headers;
+            assert_eq!(headers.get_str("X-Anonymous-Consumer"), Some("true"));
+            assert_eq!(headers.get_str("Authorization"), kept);
+        }
     }
 }
 
