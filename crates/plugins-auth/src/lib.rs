@@ -16,6 +16,7 @@ pub mod standard_webhooks;
 
 mod cookies;
 mod encoding;
+mod header_names;
 mod identities;
 mod identity;
 mod recent;

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::token::{Algorithm, Token, decode_secret};
 use crate::cookies::cookie;
+use crate::header_names::dashed;
 use crate::identities::{Identities, Kind, Sought};
 use crate::identity::{self, Denied};
 
@@ -140,13 +141,11 @@ impl Jwt {
             note(cookie(exchange.head, name).unwrap_or_default());
         }
         for name in self.config.header_names.iter().flatten() {
-            note(
-                exchange
-                    .head
-                    .headers
-                    .get(name.as_str())
-                    .map_or(&b""[..], bearer),
-            );
+            let headers = &exchange.head.headers;
+            let given = headers
+                .get(name.as_str())
+                .or_else(|| headers.get(dashed(name)?.as_str()));
+            note(given.map_or(&b""[..], bearer));
         }
         match found {
             Some(_) if several => Err(self.refused("Multiple tokens provided")),

@@ -357,7 +357,7 @@ async fn a_token_is_found_in_query_cookie_and_header() {
     let token = hs256(&claims(), b"sec");
     let everywhere = || {
         config(json!({
-            "uri_param_names": ["jwt", "t2"], "cookie_names": ["auth"], "header_names": ["authorization", "x-token"],
+            "uri_param_names": ["jwt", "t2"], "cookie_names": ["auth"], "header_names": ["authorization", "x-token", "x_alt"],
         }))
     };
     let (cookie, bearer) = (format!("a=b; auth={token}"), format!("bearer  {token}"));
@@ -366,6 +366,7 @@ async fn a_token_is_found_in_query_cookie_and_header() {
         (query.as_str(), vec![]),
         ("/", vec![("Cookie", cookie.as_str())]),
         ("/", vec![("X-Token", bearer.as_str())]),
+        ("/", vec![("X-Alt", bearer.as_str())]),
         (
             &twice,
             vec![("Cookie", &cookie), ("Authorization", &bearer)],

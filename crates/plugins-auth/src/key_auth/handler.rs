@@ -8,7 +8,9 @@ use plugin_api::{
     arguments, without_argument,
 };
 use serde::Deserialize;
+use serde_json::Value;
 
+use crate::header_names::dashed;
 use crate::identities::{Identities, Kind, Sought};
 use crate::identity::{self, Denied, Identity};
 
@@ -133,20 +135,31 @@ impl KeyAuth {
             if !matches!(found, Found::Nothing) {
                 return found;
             }
+            if let Some(name) = dashed(name) {
+                let values = exchange.head.headers.get_all(name.as_str());
+                let found = Found::of(values.map(Found::text));
+                if !matches!(found, Found::Nothing) {
+                    return found;
+                }
+            }
         }
         if self.config.key_in_query {
-            let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned().into();
             let given = arguments(exchange.head.query().unwrap_or_default());
-            let values = given.filter(|argument| *argument.name == *name.as_bytes());
-            let found = Found::of(values.filter_map(|argument| Some(text(&argument.value?))));
-            if !matches!(found, Found::Nothing) {
-                return found;
+            let mut named = given.filter(|argument| *argument.name == *name.as_bytes());
+            match (named.next(), named.next()) {
+                (None, _) => {}
+                (Some(_), Some(_)) => return Found::Several,
+                // A name without a value is no key, but the name is taken.
+                (Some(one), None) => {
+                    let text = |value: Cow<'_, [u8]>| Found::One(Found::text(&value));
+                    return one.value.map_or(Found::Nothing, text);
+                }
             }
         }
         if self.config.key_in_body {
             let parsed = body.get_or_insert_with(|| BodyArguments::of(exchange));
             if let Some(parsed) = parsed {
-                return Found::of(parsed.texts(name).into_iter().map(Cow::from));
+                return Found::in_body(parsed, name);
             }
         }
         Found::Nothing
@@ -159,6 +172,9 @@ impl KeyAuth {
         body: Option<Option<BodyArguments>>,
     ) -> Result<(), Denied> {
         exchange.head.headers.remove(name);
+        if let Some(name) = dashed(name) {
+            exchange.head.headers.remove(name.as_str());
+        }
         let query = without_argument(exchange.query(), name.as_bytes());
         exchange.set_query(&query);
         if self.config.key_in_body {
@@ -173,6 +189,23 @@ impl KeyAuth {
 }
 
 impl<'a> Found<'a> {
+    /// The text of a value that does not last.
+    fn text(value: &[u8]) -> Cow<'a, str> {
+        String::from_utf8_lossy(value).into_owned().into()
+    }
+
+    /// Compat: of JSON only a text is a key, and a list is several whatever is in it.
+    fn in_body(body: &BodyArguments, name: &str) -> Self {
+        match body {
+            BodyArguments::Json(members) => match members.get(name) {
+                Some(Value::String(key)) => Self::One(key.clone().into()),
+                Some(Value::Array(_) | Value::Object(_)) => Self::Several,
+                _ => Self::Nothing,
+            },
+            other => Self::of(other.texts(name).into_iter().map(Cow::from)),
+        }
+    }
+
     fn of(mut values: impl Iterator<Item = Cow<'a, str>>) -> Self {
         match (values.next(), values.next()) {
             (None, _) => Self::Nothing,

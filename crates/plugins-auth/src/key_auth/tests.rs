@@ -1,3 +1,4 @@
+use bytes::Bytes;
 use plugin_api::testing::{FakeRecords, Sample, build, services};
 use plugin_api::{Flow, Reply};
 use serde_json::{Value, json};
@@ -78,6 +79,8 @@ async fn rejects_a_missing_an_unknown_and_a_doubled_key_with_401() {
         ("/a?apikey=", &[][..], "No API key found in request"),
         ("/a", &[("apikey", "k2")][..], "Unauthorized"),
         ("/a?apikey=k1&apikey=k1", &[][..], "Duplicate API key found"),
+        ("/a?apikey&apikey=k1", &[][..], "Duplicate API key found"),
+        ("/a?apikey", &[][..], "No API key found in request"),
     ] {
         let mut sample = Sample::new("GET", target, headers);
         let reply = access(config(json!({ "realm": "r" })), records(), &mut sample).await;
@@ -85,6 +88,41 @@ async fn rejects_a_missing_an_unknown_and_a_doubled_key_with_401() {
             Reply::error(401, message).with_header("WWW-Authenticate", "Key realm=\"r\"");
         assert_eq!(reply, Some(expected));
         assert!(sample.work.consumer.is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_dash_in_a_header_may_be_written_as_an_underscore() {
+    for (header, passes) in [("Api-Key", true), ("API_KEY", true), ("ApiKey", false)] {
+        let mut sample = Sample::new("GET", "/a", &[(header, "k1")]);
+        let named = config(json!({ "key_names": ["api_key"], "hide_credentials": true }));
+        let reply = access(named, records(), &mut sample).await;
+        assert_eq!(reply.is_none(), passes, "{header}");
+        assert_eq!(sample.head.headers.contains(header), !passes, "{header}");
+    }
+}
+
+#[tokio::test]
+async fn of_a_json_body_one_text_is_a_key() {
+    const NONE: Option<&str> = Some("No API key found in request");
+    const SEVERAL: Option<&str> = Some("Duplicate API key found");
+    for (body, message) in [
+        (json!({ "apikey": "k1" }), None),
+        (json!({ "apikey": ["k1"] }), SEVERAL),
+        (json!({ "apikey": { "k1": "k1" } }), SEVERAL),
+        (json!({ "apikey": 1 }), NONE),
+        (json!({ "apikey": 1, "key": "k1" }), None),
+        (json!(["k1"]), NONE),
+    ] {
+        let mut sample = Sample::new("POST", "/a", &[("Content-Type", "application/json")]);
+        let bytes = Bytes::from(body.to_string());
+        sample.work.body_length = bytes.len() as u64;
+        sample.work.body = Some(bytes);
+        let open = config(json!({ "key_in_body": true }));
+        let reply = access(open, records(), &mut sample).await;
+        let expected =
+            message.map(|text| Reply::error(401, text).with_header("WWW-Authenticate", "Key"));
+        assert_eq!(reply, expected, "{body}");
     }
 }
 
