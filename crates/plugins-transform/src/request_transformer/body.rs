@@ -38,7 +38,10 @@ fn change_json(exchange: &mut Exchange<'_>, changes: &Changes<'_>) -> Result<(),
         _ if !body.is_empty() => return Ok(()),
         _ => Map::new(),
     };
-    if !change_members(&mut members, changes) {
+    let empty = body.is_empty();
+    let changed = change_members(&mut members, changes);
+    // Where there was no body there is none without something to add.
+    if !changed || (empty && members.is_empty()) {
         return Ok(());
     }
     let body = serde_json::to_vec(&members);
@@ -112,7 +115,7 @@ fn change_multipart(exchange: &mut Exchange<'_>, changes: &Changes<'_>) -> Resul
             .iter()
             .position(|part| part.name.as_deref() == Some(name))
     };
-    let mut changed = !changes.remove.is_empty();
+    let mut changed = !changes.remove.is_empty() && !empty;
     for (old, new) in &changes.rename {
         let new = text(new);
         if let Some(at) = named(&parts, old).filter(|_| new != *old) {

@@ -44,7 +44,7 @@ impl Named {
 
     /// Makes changes; tells whether anything was to be done.
     pub fn change(&mut self, changes: &Changes<'_>) -> bool {
-        let mut changed = !changes.remove.is_empty();
+        let mut changed = !changes.remove.is_empty() && !self.0.is_empty();
         for name in changes.remove {
             self.0.retain(|(of, _)| of != name.as_bytes());
         }

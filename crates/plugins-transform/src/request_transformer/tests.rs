@@ -205,6 +205,22 @@ fn a_body_that_cannot_be_changed_stays_as_it_is() {
 }
 
 #[test]
+fn nothing_is_removed_from_a_body_that_is_not_there() {
+    let remove = || json!({ "remove": { "body": ["x"] }, "replace": { "body": ["y:1"] } });
+    for kind in [
+        "application/json",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=X",
+    ] {
+        assert_eq!(body(kind, "", remove()), None, "{kind}");
+    }
+    assert_eq!(
+        body("application/json", r#"{"x":1}"#, remove()).as_deref(),
+        Some("{}")
+    );
+}
+
+#[test]
 fn templates_are_filled_in_from_the_request_as_it_came() {
     let mut sample = Sample::new("GET", "/?n=1", &[("X-Old", "1")]);
     let changes = json!({
