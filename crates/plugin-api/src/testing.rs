@@ -1,5 +1,6 @@
 //! Exchanges without sockets, for tests of plugins.
 
+mod outside;
 mod written;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -7,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http1::{Framing, Method, RequestHead, ResponseHead};
 use parking_lot::Mutex;
 use schema::Record;
@@ -15,14 +15,14 @@ use serde_json::Value;
 use stdx::counting::{Subject, Taken, Window};
 use uuid::Uuid;
 
+pub use outside::{Answer, Outside, header, says};
 pub use written::FakeRecords;
 
 use crate::{
-    Background, BoxFuture, ClientConnection, Cluster, Configured, Connection, Consumer, Counters,
-    Destination, Entity, Exchange, Failure, Handler, Hearer, HttpRequest, HttpResponse, LogLine,
-    LogLines, Machine, Matched, Metrics, Network, NetworkError, NodeFacts, NodeLog, Random, Redis,
-    RedisError, RedisServers, RedisSettings, RedisValue, Services, Shared, TlsOptions, Unavailable,
-    Work,
+    Background, BoxFuture, ClientConnection, Cluster, Configured, Consumer, Counters, Entity,
+    Exchange, Failure, Handler, Hearer, LogLine, LogLines, Matched, Metrics, NodeFacts, NodeLog,
+    Random, Redis, RedisError, RedisServers, RedisSettings, RedisValue, Services, Shared,
+    Unavailable, Work,
 };
 
 /// A request that a test makes, and what became of it.
@@ -129,6 +129,7 @@ pub fn answer_head(status: u16) -> ResponseHead {
 pub fn services(records: FakeRecords) -> Services {
     let clock = stdx::ManualClock::at(std::time::SystemTime::UNIX_EPOCH);
     let records = Arc::new(records);
+    let outside = Outside::empty();
     Services {
         node: Arc::new(NodeFacts {
             id: Uuid::from_u128(7),
@@ -143,14 +144,14 @@ pub fn services(records: FakeRecords) -> Services {
         writer: records.clone(),
         records,
         background: Arc::new(Nowhere),
-        network: Arc::new(Nowhere),
+        network: outside.clone(),
         random: Arc::new(Counting::default()),
         shared: Shared::default(),
         metrics: Metrics::default(),
         cluster: Arc::new(FakeCluster::default()),
         counters: Arc::new(Nowhere),
         redis: Arc::new(Nowhere),
-        machine: Arc::new(Nowhere),
+        machine: outside,
         log: Arc::new(FakeLog::default()),
     }
 }
@@ -207,36 +208,8 @@ impl NodeLog for FakeLog {
     }
 }
 
-/// A network where nobody is, and a background where nothing runs.
+/// A background where nothing runs, and counters and a Redis that are away.
 struct Nowhere;
-
-fn nobody<T: Send + 'static>() -> BoxFuture<Result<T, NetworkError>> {
-    let error = NetworkError::Failed("a test has no network".to_owned());
-    Box::pin(std::future::ready(Err(error)))
-}
-
-impl Network for Nowhere {
-    fn http(&self, _: HttpRequest) -> BoxFuture<Result<HttpResponse, NetworkError>> {
-        nobody()
-    }
-
-    fn datagram(&self, _: Destination, _: Bytes) -> BoxFuture<Result<(), NetworkError>> {
-        nobody()
-    }
-
-    fn connect(
-        &self,
-        _: Destination,
-        _: Option<TlsOptions>,
-        _: Duration,
-    ) -> BoxFuture<Result<Box<dyn Connection>, NetworkError>> {
-        nobody()
-    }
-
-    fn resolve(&self, _: &str, _: u16) -> BoxFuture<Result<Vec<SocketAddr>, NetworkError>> {
-        nobody()
-    }
-}
 
 fn no_counters<T: Send + 'static>() -> BoxFuture<Result<T, Unavailable>> {
     let error = Unavailable("a test has no counters".to_owned());
@@ -254,21 +227,6 @@ impl Counters for Nowhere {
 
     fn usage(&self, _: Subject, _: Vec<Window>) -> BoxFuture<Result<Vec<f64>, Unavailable>> {
         no_counters()
-    }
-}
-
-fn no_machine() -> BoxFuture<std::io::Result<()>> {
-    let error = std::io::Error::other("a test has no machine");
-    Box::pin(std::future::ready(Err(error)))
-}
-
-impl Machine for Nowhere {
-    fn append(&self, _: &str, _: bool, _: Bytes) -> BoxFuture<std::io::Result<()>> {
-        no_machine()
-    }
-
-    fn system_log(&self, _: Bytes) -> BoxFuture<std::io::Result<()>> {
-        no_machine()
     }
 }
 

@@ -1,16 +1,10 @@
 //! One request through one plugin.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
-use plugin_api::testing::{FakeRecords, Sample, build, services};
-use plugin_api::{
-    Body, BoxFuture, Build, Connection, Destination, Flow, HttpProxy, HttpRequest, HttpResponse,
-    LogEdit, Network, NetworkError, Services, Step, TlsOptions,
-};
+use plugin_api::testing::{FakeRecords, Outside, Sample, build, says, services};
+use plugin_api::{Body, Build, Flow, LogEdit, NetworkError, Step};
 use serde_json::{Value, json};
 
 /// What the upstream and the log get of a request.
@@ -53,75 +47,13 @@ pub(crate) fn send(
         .to_owned())
 }
 
-/// A model that always says the same, and what it was asked.
-pub(crate) struct FakeModel {
-    status: u16,
-    answer: String,
-    pub(crate) asked: Mutex<Vec<HttpRequest>>,
-    /// The proxies that it was asked through.
-    pub(crate) through: Mutex<Vec<String>>,
-}
-
-impl FakeModel {
-    /// Services with such a model in their network.
-    pub(crate) fn services(status: u16, answer: &str) -> (Services, Arc<Self>) {
-        let model = Arc::new(Self {
-            status,
-            answer: answer.to_owned(),
-            asked: Mutex::default(),
-            through: Mutex::default(),
-        });
-        let mut services = services(FakeRecords::default());
-        services.network = model.clone();
-        (services, model)
-    }
-}
-
-fn only_http<T: Send + 'static>() -> BoxFuture<Result<T, NetworkError>> {
-    let error = NetworkError::Failed("a model speaks HTTP".to_owned());
-    Box::pin(std::future::ready(Err(error)))
-}
-
-impl Network for FakeModel {
-    fn http(&self, request: HttpRequest) -> BoxFuture<Result<HttpResponse, NetworkError>> {
-        self.asked.lock().push(request);
-        if self.status == 0 {
-            return only_http();
-        }
-        let answer = HttpResponse {
-            status: self.status,
-            headers: Vec::new(),
-            body: self.answer.clone().into(),
-        };
-        Box::pin(std::future::ready(Ok(answer)))
-    }
-
-    fn http_through(
-        &self,
-        proxy: HttpProxy,
-        request: HttpRequest,
-    ) -> BoxFuture<Result<HttpResponse, NetworkError>> {
-        let at = format!("{}:{}", proxy.at.host, proxy.at.port);
-        self.through.lock().push(at);
-        self.http(request)
-    }
-
-    fn datagram(&self, _: Destination, _: Bytes) -> BoxFuture<Result<(), NetworkError>> {
-        only_http()
-    }
-
-    fn connect(
-        &self,
-        _: Destination,
-        _: Option<TlsOptions>,
-        _: Duration,
-    ) -> BoxFuture<Result<Box<dyn Connection>, NetworkError>> {
-        only_http()
-    }
-
-    fn resolve(&self, _: &str, _: u16) -> BoxFuture<Result<Vec<SocketAddr>, NetworkError>> {
-        only_http()
-    }
+/// A server that always says the same; none for a status of 0.
+pub(crate) fn outside(status: u16, answer: &str) -> Arc<Outside> {
+    let answer = answer.to_owned();
+    Outside::new(move |_| match status {
+        0 => Err(NetworkError::Failed("nobody is there".to_owned())),
+        status => says(status, &[], &answer),
+    })
 }
 
 /// An answer of OpenAI's in which the model says a text.

@@ -8,6 +8,3 @@ pub mod pre_function;
 mod aws;
 mod functions;
 mod outbound;
-
-#[cfg(test)]
-mod fakes;

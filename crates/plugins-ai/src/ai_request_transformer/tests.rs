@@ -1,10 +1,10 @@
 use bytes::Bytes;
-use plugin_api::testing::{Sample, build, services};
+use plugin_api::testing::{Outside, Sample, build};
 use plugin_api::{Body, Flow};
 use serde_json::{Map, Value, json};
 
 use super::handler;
-use crate::tests::{FakeModel, saying, transforming};
+use crate::tests::{outside, saying, transforming};
 
 /// What the upstream gets of `given`, and the log entry; or the message of the refusal.
 async fn rewritten(
@@ -13,7 +13,7 @@ async fn rewritten(
     answer: &str,
     given: &str,
 ) -> Result<(String, Value), String> {
-    let (services, _) = FakeModel::services(status, answer);
+    let services = outside(status, answer).services();
     let handler = build(handler::build, &transforming(more), &services).expect("a handler");
     let mut sample = Sample::new("POST", "/", &[("Content-Type", "text/plain")]);
     sample.work.body = Some(Bytes::copy_from_slice(given.as_bytes()));
@@ -59,13 +59,14 @@ async fn the_upstream_gets_what_the_model_says() {
 
 #[tokio::test]
 async fn the_model_is_asked_with_prompt_body_and_credentials() {
-    let (services, model) = FakeModel::services(200, &saying("x"));
-    let handler = build(handler::build, &transforming(&json!({})), &services).expect("a handler");
+    let model = outside(200, &saying("x"));
+    let config = transforming(&json!({}));
+    let handler = build(handler::build, &config, &model.services()).expect("a handler");
     let mut sample = Sample::new("POST", "/", &[]);
     sample.work.body = Some(Bytes::from_static(b"hello"));
     let outcome = handler.access(&mut sample.exchange()).outcome().await;
     assert!(matches!(outcome, Ok(Flow::Next)));
-    let asked = model.asked.lock();
+    let asked = model.take_asked();
     assert_eq!(
         asked[0].url,
         "https://api.openai.com/v1/chat/completions?k=v"
@@ -137,21 +138,24 @@ async fn whatever_goes_wrong_is_said_to_the_client() {
 
 #[tokio::test]
 async fn the_model_is_asked_through_the_proxy_of_its_scheme() {
-    let (services, model) = FakeModel::services(200, &saying("x"));
+    let model = outside(200, &saying("x"));
     let proxies = json!({
         "http_proxy_host": "plain", "http_proxy_port": 1,
         "https_proxy_host": "secure", "https_proxy_port": 2,
     });
-    let handler = build(handler::build, &transforming(&proxies), &services).expect("a handler");
+    let config = transforming(&proxies);
+    let handler = build(handler::build, &config, &model.services()).expect("a handler");
     let mut sample = Sample::new("POST", "/", &[]);
     let outcome = handler.access(&mut sample.exchange()).outcome().await;
     assert!(matches!(outcome, Ok(Flow::Next)));
-    assert_eq!(*model.through.lock(), ["secure:2"]);
+    let (proxy, _) = model.take_asked_through().remove(0);
+    let at = proxy.expect("a proxy").at;
+    assert_eq!((&*at.host, at.port), ("secure", 2));
 }
 
 #[test]
 fn a_pattern_that_is_none_is_refused_by_name() {
-    let services = services(plugin_api::testing::FakeRecords::default());
+    let services = Outside::empty().services();
     let config = transforming(&json!({ "transformation_extract_pattern": "(" }));
     let failure = build(handler::build, &config, &services)
         .err()

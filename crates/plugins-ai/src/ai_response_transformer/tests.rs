@@ -4,13 +4,14 @@ use plugin_api::{Body, Flow, Reply};
 use serde_json::{Value, json};
 
 use super::handler;
-use crate::tests::{FakeModel, saying, transforming};
+use crate::tests::{outside, saying, transforming};
 
 /// The answer that the client gets when the upstream answers `hello`.
 async fn answered(instructs: bool, status: u16, answer: &str, packed: bool) -> Reply {
-    let (services, model) = FakeModel::services(status, answer);
+    let model = outside(status, answer);
     let more = json!({ "parse_llm_response_json_instructions": instructs });
-    let handler = build(handler::build, &transforming(&more), &services).expect("a handler");
+    let config = transforming(&more);
+    let handler = build(handler::build, &config, &model.services()).expect("a handler");
     let mut sample = Sample::new("GET", "/", &[]);
     let outcome = handler.access(&mut sample.exchange()).outcome().await;
     assert!(matches!(outcome, Ok(Flow::Next)));
@@ -31,7 +32,7 @@ async fn answered(instructs: bool, status: u16, answer: &str, packed: bool) -> R
         .response(&mut exchange, &mut head, &mut body)
         .outcome()
         .await;
-    let asked: Value = serde_json::from_slice(&model.asked.lock()[0].body).expect("JSON");
+    let asked: Value = serde_json::from_slice(&model.take_asked()[0].body).expect("JSON");
     assert_eq!(asked["messages"][1]["content"], "hello");
     match outcome.expect("no failure") {
         Flow::Answer(reply) => *reply,

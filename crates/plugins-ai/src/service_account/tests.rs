@@ -2,10 +2,11 @@ use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{KeyPair, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use plugin_api::arguments;
+use plugin_api::testing::Outside;
 use serde_json::Value;
 
 use super::*;
-use crate::tests::FakeModel;
+use crate::tests::outside;
 
 fn key() -> RsaKeyPair {
     RsaKeyPair::generate(KeySize::Rsa2048).expect("a key")
@@ -26,12 +27,12 @@ fn auth(key: &RsaKeyPair) -> Auth {
 #[tokio::test]
 async fn a_signed_claim_buys_a_token_that_is_kept() {
     let key = key();
-    let (services, google) = FakeModel::services(200, r#"{"access_token":"t","expires_in":3599}"#);
-    let account = ServiceAccount::of(&auth(&key), &services).expect("an account");
+    let google = outside(200, r#"{"access_token":"t","expires_in":3599}"#);
+    let account = ServiceAccount::of(&auth(&key), &google.services()).expect("an account");
     for _ in 0..2 {
         assert_eq!(account.authorization().await, Ok("Bearer t".to_owned()));
     }
-    let asked = google.asked.lock();
+    let asked = google.take_asked();
     assert_eq!(asked.len(), 1);
     assert_eq!(asked[0].url, "https://token.test/token");
     let assertion = arguments(&asked[0].body).find(|argument| &*argument.name == b"assertion");
@@ -54,7 +55,7 @@ async fn a_signed_claim_buys_a_token_that_is_kept() {
 async fn a_server_that_gives_no_token_is_a_reason() {
     let key = key();
     for (status, answer) in [(403, "{}"), (200, "{}"), (0, "")] {
-        let (services, _) = FakeModel::services(status, answer);
+        let services = outside(status, answer).services();
         let account = ServiceAccount::of(&auth(&key), &services).expect("an account");
         assert!(account.authorization().await.is_err());
     }
@@ -62,7 +63,7 @@ async fn a_server_that_gives_no_token_is_a_reason() {
 
 #[test]
 fn a_key_file_that_is_none_is_refused_without_quoting_it() {
-    let (services, _) = FakeModel::services(200, "{}");
+    let services = Outside::empty().services();
     for json in [
         "secret",
         "{}",

@@ -2,13 +2,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use plugin_api::{HttpRequest, HttpResponse, NetworkError, Services};
+use plugin_api::testing::{Answer, Outside, header, says};
+use plugin_api::{HttpRequest, NetworkError, Services};
 use stdx::{ManualClock, Moment, Secret};
 
 use super::*;
-use crate::fakes::{Outside, header, says};
-
-type Answer = Result<HttpResponse, NetworkError>;
 
 fn example() -> Credentials {
     let secret = Secret::new("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY");
@@ -145,7 +143,7 @@ async fn variables_come_first_and_then_files() {
         ),
     ];
     for (path, text) in files {
-        outside.files.lock().insert(path.to_owned(), text);
+        outside.set_file(path, text);
     }
     outside.set_variable("HOME", "/home/one");
     assert!(found(&outside, Metadata::V1).await.is_err());
@@ -229,10 +227,7 @@ async fn a_container_is_asked_with_its_token() {
         Some("of the variable")
     );
     outside.set_variable("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "/token");
-    outside
-        .files
-        .lock()
-        .insert("/token".to_owned(), "of the file\n");
+    outside.set_file("/token", "of the file\n");
     is_ours(found(&outside, Metadata::V1).await);
     let asked = outside.take_asked().remove(0);
     assert_eq!(header(&asked.headers, "authorization"), Some("of the file"));
@@ -271,10 +266,7 @@ async fn a_web_identity_takes_on_its_role_without_a_signature() {
     });
     outside.set_variable("AWS_WEB_IDENTITY_TOKEN_FILE", "/token");
     outside.set_variable("AWS_ROLE_ARN", "arn:aws:iam::1:role/r");
-    outside
-        .files
-        .lock()
-        .insert("/token".to_owned(), "jwt.of+it\n");
+    outside.set_file("/token", "jwt.of+it\n");
     is_ours(found(&outside, Metadata::V1).await);
     let asked = outside.take_asked().remove(0);
     assert_eq!(asked.url, "https://sts.eu-west-1.amazonaws.com/");

@@ -1,13 +1,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use plugin_api::testing::{Sample, build};
+use plugin_api::testing::{Outside, Sample, build, header, says};
 use plugin_api::{Body, Failure, Flow, HttpResponse, NetworkError, Reply};
 use serde_json::{Value, json};
 
 use super::answer::Reading;
 use super::handler;
-use crate::fakes::{Outside, header, says};
 
 fn config(more: Value) -> Value {
     let mut config = json!({
@@ -119,7 +118,7 @@ async fn the_server_may_be_another_one_behind_a_proxy() {
     outcome(&outside, more, &mut sample)
         .await
         .expect("an answer");
-    let (proxy, _) = outside.asked.lock().remove(0);
+    let (proxy, _) = outside.take_asked_through().remove(0);
     let proxy = proxy.expect("a proxy");
     assert_eq!((&*proxy.at.host, proxy.at.port), ("proxy.test", 3128));
     assert_eq!(proxy.authorization.as_deref(), Some("Basic dTpwQA=="));

@@ -1,11 +1,10 @@
 use std::sync::Arc;
 
-use plugin_api::testing::{Sample, build};
+use plugin_api::testing::{Outside, Sample, build, header, says};
 use plugin_api::{Body, Flow, NetworkError, Reply};
 use serde_json::{Value, json};
 
 use super::handler;
-use crate::fakes::{Outside, header, says};
 
 fn config(more: Value) -> Value {
     let mut config = json!({
