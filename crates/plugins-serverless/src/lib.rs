@@ -5,6 +5,5 @@ pub mod azure_functions;
 pub mod post_function;
 pub mod pre_function;
 
-mod aws;
 mod functions;
 mod outbound;

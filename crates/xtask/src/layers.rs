@@ -33,6 +33,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     // Lua code in configuration, for whichever plugin has some.
     ("lua", &["stdx", "schema", "plugin-api"]),
+    // Amazon Web Services, for whichever plugin asks them.
+    ("aws", &["stdx", "plugin-api"]),
     // Families of plugins, which never import each other.
     (
         "plugins-auth",
@@ -52,9 +54,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     (
         "plugins-serverless",
-        &["stdx", "schema", "entities", "plugin-api", "lua"],
+        &["stdx", "schema", "entities", "plugin-api", "lua", "aws"],
     ),
-    ("plugins-ai", &["stdx", "schema", "entities", "plugin-api"]),
+    (
+        "plugins-ai",
+        &["stdx", "schema", "entities", "plugin-api", "aws"],
+    ),
     // Runtime.
     ("cluster", &["stdx", "schema", "entities", "store"]),
     ("health", &["stdx", "balancer", "net"]),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws::{ENCODED, Identity, Keeper, Metadata, Role, TokenService};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{percent_decode_str, percent_encode};
@@ -11,7 +12,6 @@ use serde::Deserialize;
 use stdx::Secret;
 use url::Url;
 
-use crate::aws::{self, AssumedRole, Chain, Credentials, ENCODED, Keeper, Metadata, TokenService};
 use crate::outbound;
 
 /// Of the service's interface.
@@ -54,6 +54,8 @@ pub struct Target {
     /// With the port where it is not the scheme's.
     pub host: String,
     pub path: String,
+    /// As it is signed.
+    pub query: String,
     pub url: String,
     /// Whether the server is the region's own, whose certificate is to be verified.
     pub is_amazons: bool,
@@ -67,10 +69,7 @@ impl Config {
     /// # Errors
     /// When neither names one.
     pub fn region(&self, services: &Services) -> Result<String, Failure> {
-        let variable = |name| services.machine.environment(name);
-        let region = self.aws_region.clone();
-        let region = region.or_else(|| variable("AWS_REGION"));
-        let region = region.or_else(|| variable("AWS_DEFAULT_REGION"));
+        let region = aws::region(self.aws_region.as_deref(), services);
         region.ok_or_else(|| Failure::new("aws_region: no region is known, here or in AWS_REGION"))
     }
 
@@ -96,15 +95,19 @@ impl Config {
         };
         let name = percent_encode(name.as_bytes(), ENCODED);
         let path = format!("/{VERSION}/functions/{name}/invocations");
-        let mut url = format!("{scheme}://{host}{path}");
-        if let Some(qualifier) = &self.qualifier {
-            url.push('?');
-            url.push_str(&aws::query(&[("Qualifier", qualifier)]));
-        }
+        let qualifier = self.qualifier.as_deref();
+        let qualifier: Vec<_> = qualifier
+            .map(|name| ("Qualifier", name))
+            .into_iter()
+            .collect();
+        let query = aws::query(&qualifier);
+        let mark = if query.is_empty() { "" } else { "?" };
+        let url = format!("{scheme}://{host}{path}{mark}{query}");
         Ok(Target {
             region,
             host,
             path,
+            query,
             url,
             is_amazons: self.host.is_none(),
             timeout: outbound::time_limit("timeout", self.timeout)?,
@@ -140,69 +143,36 @@ impl Config {
         }))
     }
 
-    /// Who signs. Records that mean the same share what was fetched.
+    /// Who signs.
     ///
     /// # Errors
     /// When a key is empty, or without its other half.
     pub fn credentials(&self, services: &Services) -> Result<Arc<Keeper>, Failure> {
-        services.shared.sweep::<Keeper>();
-        let service = TokenService {
-            region: self.region(services)?,
-            endpoint: self.aws_sts_endpoint_url.clone(),
-            proxy: self.proxy()?,
-        };
-        let base_name = self.digest(&[&self.aws_key, &self.aws_secret]);
-        let base = match (&self.aws_key, &self.aws_secret) {
+        let keys = match (&self.aws_key, &self.aws_secret) {
             (Some(key_id), Some(secret)) if !key_id.is_empty() && !secret.is_empty() => {
-                let keys = Credentials::lasting(key_id.clone(), Secret::new(secret), None);
-                let make = || Keeper::new(keys, services);
-                services.shared.get(&base_name, make)
+                Some((key_id.clone(), Secret::new(secret)))
             }
-            (None, None) => {
-                let chain = Chain {
-                    services: services.clone(),
-                    metadata: match &*self.aws_imds_protocol_version {
-                        "v1" => Metadata::V1,
-                        _ => Metadata::V2,
-                    },
-                    token_service: service.clone(),
-                };
-                let make = || Keeper::new(chain, services);
-                services.shared.get(&base_name, make)
-            }
+            (None, None) => None,
             _ => return Err(Failure::new("aws_key, aws_secret: one of them is empty")),
         };
-        let Some(arn) = &self.aws_assume_role_arn else {
-            return Ok(base);
-        };
         let session = self.aws_role_session_name.as_deref().unwrap_or("kong");
-        let names = [
-            &self.aws_key,
-            &self.aws_secret,
-            &self.aws_assume_role_arn,
-            &self.aws_role_session_name,
-        ];
-        let role = AssumedRole {
-            base,
-            service,
+        let role = self.aws_assume_role_arn.as_ref().map(|arn| Role {
             arn: arn.clone(),
             session: session.to_owned(),
-            services: services.clone(),
+        });
+        let identity = Identity {
+            keys,
+            metadata: match &*self.aws_imds_protocol_version {
+                "v1" => Metadata::V1,
+                _ => Metadata::V2,
+            },
+            token_service: TokenService {
+                region: self.region(services)?,
+                endpoint: self.aws_sts_endpoint_url.clone(),
+                proxy: self.proxy()?,
+            },
+            role,
         };
-        let make = || Keeper::new(role, services);
-        Ok(services.shared.get(&self.digest(&names), make))
-    }
-
-    /// A name for credentials that tells nothing of what they are made of.
-    fn digest(&self, parts: &[&Option<String>]) -> String {
-        let version = Some(self.aws_imds_protocol_version.clone());
-        let places = [
-            &self.aws_region,
-            &self.aws_sts_endpoint_url,
-            &self.proxy_url,
-            &version,
-        ];
-        let parts: Vec<_> = parts.iter().chain(&places).collect();
-        aws::hash(format!("{} {parts:?}", parts.len()).as_bytes())
+        Ok(identity.keeper(services))
     }
 }

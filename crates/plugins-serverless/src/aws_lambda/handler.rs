@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use aws::{Keeper, Signable};
 use plugin_api::{
     Configured, Exchange, Failure, Flow, Handler, HttpProxy, HttpRequest, HttpResponse, Needs,
     Outcome, Phase, Reply, Services, Step, TlsOptions,
@@ -12,7 +13,6 @@ use stdx::Moment;
 use super::answer::{self, Reading};
 use super::config::{Config, Target};
 use super::event::Telling;
-use crate::aws::{self, Keeper, Signable};
 
 /// The longest body of a client that is passed on: what a function can be called with.
 const MOST_BODY: u64 = 6 << 20;
@@ -23,7 +23,6 @@ const MOST_TOLD: usize = 300;
 
 struct AwsLambda {
     target: Target,
-    qualifier: Option<String>,
     /// The headers that say how the function is called.
     headers: Vec<(String, Vec<u8>)>,
     telling: Telling,
@@ -67,7 +66,6 @@ pub(crate) fn build(
         },
         credentials: config.credentials(services)?,
         proxy: config.proxy()?,
-        qualifier: config.qualifier,
         services: services.clone(),
     }))
 }
@@ -122,16 +120,13 @@ impl AwsLambda {
         let credentials =
             credentials.map_err(|reason| Failure::new(format!("credentials: {reason}")))?;
         let body = event.to_string().into_bytes();
-        let qualifier = self.qualifier.as_deref();
-        let query = qualifier.map(|qualifier| ("Qualifier", qualifier));
-        let query: Vec<_> = query.into_iter().collect();
         let signable = Signable {
             service: "lambda",
             region: &self.target.region,
             method: "POST",
             host: &self.target.host,
             path: &self.target.path,
-            query: &query,
+            query: &self.target.query,
             headers: self.headers.clone(),
             body: &body,
         };

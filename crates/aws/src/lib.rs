@@ -1,7 +1,9 @@
-//! Requests to Amazon Web Services: credentials from wherever the machine has some, and signatures.
+//! Requests to Amazon Web Services, for whichever plugin makes some: credentials from wherever the machine has some, and
+//! signatures.
 
 mod chain;
 mod credentials;
+mod identity;
 mod keeper;
 mod profile;
 mod signature;
@@ -9,6 +11,7 @@ mod sts;
 
 pub use chain::{Chain, Metadata};
 pub use credentials::Credentials;
+pub use identity::{Identity, Role, region};
 pub use keeper::{Keeper, Source};
 pub use signature::{ENCODED, Signable, hash, query, sign};
 pub use sts::{AssumedRole, TokenService};

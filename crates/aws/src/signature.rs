@@ -26,8 +26,8 @@ pub struct Signable<'a> {
     pub host: &'a str,
     /// As it is sent, encoded once.
     pub path: &'a str,
-    /// Names and values, not encoded.
-    pub query: &'a [(&'a str, &'a str)],
+    /// As it is sent, which is as [`query`] writes it.
+    pub query: &'a str,
     /// Headers beside `Host` that are signed and sent; none comes twice.
     pub headers: Vec<(String, Vec<u8>)>,
     pub body: &'a [u8],
@@ -55,8 +55,8 @@ pub fn sign(
     let names = names.join(";");
 
     let path = percent_encode(request.path.as_bytes(), ENCODED_IN_PATH);
-    let query = query(request.query);
-    let mut canonical = format!("{}\n{path}\n{query}\n", request.method).into_bytes();
+    let (method, query) = (request.method, request.query);
+    let mut canonical = format!("{method}\n{path}\n{query}\n").into_bytes();
     for (name, value) in &headers {
         canonical.extend_from_slice(name.as_bytes());
         canonical.push(b':');
@@ -82,13 +82,18 @@ pub fn sign(
 }
 
 /// A query as it is signed, and sent.
-pub fn query(arguments: &[(&str, &str)]) -> String {
-    let encoded = |text: &str| percent_encode(text.as_bytes(), ENCODED).to_string();
-    let arguments = arguments.iter();
-    let mut pairs: Vec<String> = arguments
-        .map(|(name, value)| format!("{}={}", encoded(name), encoded(value)))
+pub fn query<T: AsRef<[u8]>>(arguments: &[(T, T)]) -> String {
+    let encoded = |text: &T| percent_encode(text.as_ref(), ENCODED).to_string();
+    let mut pairs: Vec<(String, String)> = arguments
+        .iter()
+        .map(|(name, value)| (encoded(name), encoded(value)))
         .collect();
+    // By name, and not by what is written: `a-b=` stands behind `a=`.
     pairs.sort();
+    let pairs: Vec<String> = pairs
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
     pairs.join("&")
 }
 

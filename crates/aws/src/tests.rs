@@ -34,14 +34,12 @@ fn published_requests_have_their_published_signatures() {
         body: b"",
     };
     assert_eq!(
-        signature(plain(&[]), &example()),
+        signature(plain(""), &example()),
         "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"
     );
+    let sorted = query(&[("Param2", "value2"), ("Param1", "value1")]);
     assert_eq!(
-        signature(
-            plain(&[("Param2", "value2"), ("Param1", "value1")]),
-            &example()
-        ),
+        signature(plain(&sorted), &example()),
         "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500"
     );
     let users = Signable {
@@ -51,7 +49,7 @@ fn published_requests_have_their_published_signatures() {
             "Content-Type".to_owned(),
             b"application/x-www-form-urlencoded;   charset=utf-8".to_vec(),
         )],
-        ..plain(&[("Action", "ListUsers"), ("Version", "2010-05-08")])
+        ..plain("Action=ListUsers&Version=2010-05-08")
     };
     assert_eq!(
         signature(users, &example()),
@@ -67,7 +65,7 @@ fn a_call_of_a_function_is_signed_as_botocore_does_it() {
         method: "POST",
         host: "lambda.us-east-1.amazonaws.com",
         path: "/2015-03-31/functions/arn%3Aaws%3Alambda%3Aus-east-1%3A123%3Afunction%3Af/invocations",
-        query: &[("Qualifier", "$LATEST")],
+        query: "Qualifier=%24LATEST",
         headers: vec![
             ("X-Amz-Invocation-Type".to_owned(), b"Event".to_vec()),
             ("X-Amz-Log-Type".to_owned(), b"Tail".to_vec()),
@@ -85,6 +83,35 @@ fn a_call_of_a_function_is_signed_as_botocore_does_it() {
     assert_eq!(
         signature(call(), &session),
         "3447a7496a515a95c820c1b5b41080cdeb54003e27a7fc9023331b7cb4b956bd"
+    );
+}
+
+/// Botocore writes the query as it comes; the service reads it in its order.
+#[test]
+fn a_request_to_a_model_is_signed_as_botocore_does_it() {
+    let query = query(&[("x", ""), ("a-b", "2"), ("a", "1"), ("a", " +")]);
+    assert_eq!(query, "a=%20%2B&a=1&a-b=2&x=");
+    let call = |query| Signable {
+        service: "bedrock",
+        region: "us-east-1",
+        method: "POST",
+        host: "bedrock-runtime.us-east-1.amazonaws.com",
+        path: "/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Ainference-profile%2Fus.anthropic.claude-v1%3A0/converse",
+        query,
+        headers: Vec::new(),
+        body: br#"{"a":1}"#,
+    };
+    assert_eq!(
+        signature(call(""), &example()),
+        "0aa57ede00e1e9c83b49a3b7ee362893809c638963e2cc87a378866a8043ce3b"
+    );
+    let session = Credentials {
+        session_token: Some(Secret::new("TOKEN")),
+        ..example()
+    };
+    assert_eq!(
+        signature(call(&query), &session),
+        "9f496f8b47055f5301679088b73173ba920c5d1f437fff00254dbfaac5f70c0e"
     );
 }
 

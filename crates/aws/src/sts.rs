@@ -127,7 +127,7 @@ impl TokenService {
                 method: "POST",
                 host: &host,
                 path: url.path(),
-                query: &[],
+                query: "",
                 headers,
                 body: &body,
             };
