@@ -3,9 +3,11 @@
 //! The plugins of a chain hand a request on through the body that the upstream will get: each reads what the one before
 //! has made of it.
 
-use plugin_api::{Body, Exchange, Failure, Reply};
+use plugin_api::{Body, Exchange, Reply};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+
+use crate::native::Native;
 
 /// The longest body that is held for a configuration that allows more than the node keeps in memory.
 pub const MOST_HELD: u64 = 64 << 20;
@@ -20,13 +22,12 @@ pub enum Format {
 }
 
 impl Format {
-    /// Fails for a format that is not understood, so that the plugin's requests are refused and not passed unread.
-    pub fn understood(self) -> Result<(), Failure> {
+    /// The language of a provider, if clients speak one.
+    pub fn native(self) -> Option<Native> {
         match self {
-            Self::Openai => Ok(()),
-            Self::Bedrock | Self::Gemini => {
-                Err(Failure::new("llm_format: only openai is understood so far"))
-            }
+            Self::Openai => None,
+            Self::Bedrock => Some(Native::Bedrock),
+            Self::Gemini => Some(Native::Gemini),
         }
     }
 }

@@ -3,7 +3,7 @@
 use plugin_api::{Failure, Services};
 
 use crate::service_account::ServiceAccount;
-use crate::settings::{Choice, Dialect, Llm, Model, Provider};
+use crate::settings::{Choice, Dialect, Llm, Model, ParamLocation, Provider};
 
 /// The service account that a configuration wants to be used.
 ///
@@ -31,6 +31,26 @@ pub fn check(
         return ServiceAccount::of(&llm.auth, services).map(Some);
     }
     Ok(None)
+}
+
+/// Warns of settings that have no effect on requests that pass as they are.
+pub fn check_native(plugin: &str, llm: &Llm) {
+    let Choice::Settled(model) = &llm.model else {
+        return;
+    };
+    let options = &model.options;
+    let in_body = llm.auth.parameter(ParamLocation::Body).is_some();
+    for (setting, is_set) in [
+        ("model.options.max_tokens", options.max_tokens.is_some()),
+        ("model.options.temperature", options.temperature.is_some()),
+        ("model.options.top_p", options.top_p.is_some()),
+        ("model.options.top_k", options.top_k.is_some()),
+        ("auth.param_location: body", in_body),
+    ] {
+        if is_set {
+            tracing::warn!("{plugin}: {setting} has no effect with an llm_format of its own");
+        }
+    }
 }
 
 /// The settings of a configuration that change nothing.

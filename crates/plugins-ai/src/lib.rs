@@ -14,6 +14,7 @@ mod endpoint;
 mod events;
 mod introspection;
 mod model;
+mod native;
 mod provider;
 mod service_account;
 mod settings;

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::conversation::{Format, MOST_HELD, refusal, request};
+use crate::native::Native;
 
 #[derive(Deserialize)]
 struct Config {
@@ -30,6 +31,7 @@ struct Message {
 struct Decorator {
     prepend: Vec<Value>,
     append: Vec<Value>,
+    native: Option<Native>,
     most: u64,
 }
 
@@ -38,7 +40,6 @@ pub(crate) fn build(
     _services: &Services,
 ) -> Result<Arc<dyn Handler>, Failure> {
     let config: Config = record.read()?;
-    config.llm_format.understood()?;
     let values = |messages: Option<Vec<Message>>| {
         let messages = messages.into_iter().flatten();
         messages
@@ -48,6 +49,7 @@ pub(crate) fn build(
     Ok(Arc::new(Decorator {
         prepend: values(config.prompts.prepend),
         append: values(config.prompts.append),
+        native: config.llm_format.native(),
         most: config.max_request_body_size,
     }))
 }
@@ -73,6 +75,10 @@ impl Handler for Decorator {
 impl Decorator {
     /// The request with our messages; `None` if it has none of its own.
     fn decorate(&self, mut request: Map<String, Value>) -> Option<Map<String, Value>> {
+        if let Some(native) = self.native {
+            native.decorate(&mut request, &self.prepend, &self.append)?;
+            return Some(request);
+        }
         let messages = request.get_mut("messages")?.as_array_mut()?;
         if messages.is_empty() {
             return None;

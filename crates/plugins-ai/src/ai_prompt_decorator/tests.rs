@@ -1,4 +1,3 @@
-use plugin_api::testing::{FakeRecords, build, services};
 use serde_json::{Value, json};
 
 use super::handler;
@@ -64,12 +63,22 @@ fn a_request_without_messages_is_refused() {
 }
 
 #[test]
-fn formats_that_are_not_understood_are_refused_by_name() {
+fn clients_may_speak_the_language_of_a_provider() {
     let mut config = config();
     config["llm_format"] = json!("gemini");
-    let services = services(FakeRecords::default());
-    let failure = build(handler::build, &config, &services)
-        .err()
-        .expect("a failure");
-    assert!(failure.to_string().contains("llm_format"), "{failure}");
+    let body = r#"{"contents":[{"parts":[{"text":"a"}]}]}"#;
+    let passed = send(handler::build, &config, &[], body).expect("it is let through");
+    let passed: Value = serde_json::from_str(&passed.body).expect("JSON");
+    assert_eq!(
+        passed,
+        json!({
+            "systemInstruction": { "parts": [{ "text": "be brief" }] },
+            "contents": [
+                { "parts": [{ "text": "a" }] },
+                { "role": "user", "parts": [{ "text": "bye" }] },
+            ],
+        })
+    );
+    let openai = r#"{"messages":[{"role":"user","content":"a"}]}"#;
+    assert!(send(handler::build, &config, &[], openai).is_err());
 }

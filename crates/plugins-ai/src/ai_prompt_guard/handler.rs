@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::conversation::{Format, MOST_HELD, refusal, request};
+use crate::native::Native;
 
 #[derive(Deserialize)]
 struct Config {
@@ -24,6 +25,7 @@ struct Guard {
     deny: RegexSet,
     only_latest: bool,
     all_roles: bool,
+    native: Option<Native>,
     most: u64,
 }
 
@@ -32,7 +34,6 @@ pub(crate) fn build(
     _services: &Services,
 ) -> Result<Arc<dyn Handler>, Failure> {
     let config: Config = record.read()?;
-    config.llm_format.understood()?;
     let compiled = |patterns: Option<Vec<String>>| {
         RegexSet::new(patterns.unwrap_or_default())
             .map_err(|error| Failure::new(format!("a pattern cannot be used: {error}")))
@@ -42,6 +43,7 @@ pub(crate) fn build(
         deny: compiled(config.deny_patterns)?,
         only_latest: config.allow_all_conversation_history,
         all_roles: config.match_all_roles,
+        native: config.llm_format.native(),
         most: config.max_request_body_size,
     }))
 }
@@ -69,11 +71,18 @@ impl Handler for Guard {
 impl Guard {
     /// All that is looked at, the latest message first; `None` if the request is none that can be judged.
     fn prompt(&self, request: &Map<String, Value>) -> Option<String> {
-        let Some(messages) = request.get("messages") else {
-            return request.get("prompt")?.as_str().map(str::to_owned);
-        };
+        if let Some(native) = self.native {
+            return self.said(&native.messages(request)?);
+        }
+        match request.get("messages") {
+            Some(messages) => self.said(messages.as_array()?),
+            None => request.get("prompt")?.as_str().map(str::to_owned),
+        }
+    }
+
+    fn said(&self, messages: &[Value]) -> Option<String> {
         let mut said = Vec::new();
-        for message in messages.as_array()?.iter().rev() {
+        for message in messages.iter().rev() {
             let role = message.get("role")?.as_str()?;
             if role != "user" && !self.all_roles {
                 continue;

@@ -73,3 +73,28 @@ fn what_cannot_be_judged_is_refused() {
         assert!(!passes(&deny, &body), "{body}");
     }
 }
+
+#[test]
+fn what_is_said_in_the_language_of_a_provider_is_judged() {
+    let deny = |format: &str| json!({ "deny_patterns": ["secret"], "llm_format": format });
+    let says = |text: &str| {
+        let parts = json!([{ "text": "a" }, { "text": text }]);
+        let gemini = json!({ "contents": [{ "parts": parts }] });
+        let bedrock = json!({ "messages": [{ "role": "user", "content": parts }] });
+        [("gemini", gemini), ("bedrock", bedrock)]
+    };
+    for (format, body) in says("hello") {
+        assert!(passes(&deny(format), &body), "{body}");
+    }
+    for (format, body) in says("secret") {
+        assert!(!passes(&deny(format), &body), "{body}");
+    }
+    let image = json!([{ "text": "a" }, { "image": {} }]);
+    for body in [
+        json!({ "messages": [{ "role": "user", "content": image }] }),
+        json!({ "contents": [{ "parts": [{ "text": "a" }] }] }),
+        json!({ "prompt": "a" }),
+    ] {
+        assert!(!passes(&deny("bedrock"), &body), "{body}");
+    }
+}

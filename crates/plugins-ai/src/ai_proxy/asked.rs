@@ -194,7 +194,7 @@ impl Passing {
 
     /// Tells the client, who has the head of the answer already, that there is no more.
     fn fail(&mut self, reason: &str) -> Bytes {
-        tracing::warn!("the stream of a model cannot be passed on: {reason}");
+        tracing::warn!("the stream of a model cannot be read: {reason}");
         self.failed = true;
         self.events = None;
         let error = json!({ "error": true, "message": reason });

@@ -16,6 +16,7 @@ use super::{request, statistics};
 use crate::coding;
 use crate::conversation::{Format, MOST_HELD, refusal};
 use crate::effects;
+use crate::native::Native;
 use crate::provider;
 use crate::service_account::ServiceAccount;
 use crate::settings::{Llm, Provider, RouteType};
@@ -43,6 +44,8 @@ pub(super) enum Streaming {
 
 pub(super) struct Proxy {
     pub llm: Llm,
+    /// The provider's language, if clients speak that.
+    pub native: Option<Native>,
     /// Who the provider takes the gateway for, if it is no matter of headers and parameters.
     account: Option<ServiceAccount>,
     pub streaming: Streaming,
@@ -58,11 +61,15 @@ pub(crate) fn build(
     services: &Services,
 ) -> Result<Arc<dyn Handler>, Failure> {
     let config: Config = record.read()?;
-    config.llm_format.understood()?;
+    let native = config.llm_format.native();
     let llm: Llm = record.read()?;
     let account = effects::check("ai-proxy", &llm, services)?;
+    if native.is_some() {
+        effects::check_native("ai-proxy", &llm);
+    }
     Ok(Arc::new(Proxy {
         llm,
+        native,
         account,
         streaming: config.response_streaming,
         most: config.max_request_body_size,
@@ -125,6 +132,10 @@ impl Handler for Proxy {
         if !asked.streams {
             return Ok(());
         }
+        if self.native.is_some() {
+            self.watch(asked, head);
+            return Ok(());
+        }
         if head.status() == 200 && self.llm.route_type != RouteType::Preserve {
             let passing = Passing::begin(&self.llm, &head.headers);
             asked.passing = Some(Box::new(passing));
@@ -147,7 +158,10 @@ impl Handler for Proxy {
     ) -> Result<(), Failure> {
         let asked = exchange.state::<Asked>();
         if let (Some(passing), Some(model)) = (&mut asked.passing, &asked.model) {
-            *piece = passing.pass(model, self.llm.route_type, piece, last)?;
+            let passed = passing.pass(model, self.llm.route_type, piece, last)?;
+            if self.native.is_none() {
+                *piece = passed;
+            }
         }
         Ok(())
     }
@@ -194,7 +208,9 @@ impl Proxy {
         };
         if head.status() == 200 {
             self.name_model(asked, head);
-            if self.llm.route_type != RouteType::Preserve {
+            if self.native.is_some() {
+                self.hide_cookies(head);
+            } else if self.llm.route_type != RouteType::Preserve {
                 self.hide_cookies(head);
                 match provider::answer(&model, self.llm.route_type, &plain) {
                     Ok(answer) => plain = Bytes::copy_from_slice(&answer),
@@ -223,6 +239,19 @@ impl Proxy {
         Ok(())
     }
 
+    /// A stream that passes as it is, and is listened to if the log wants to know of it.
+    fn watch(&self, asked: &mut Asked, head: &mut ResponseHead) {
+        if head.status() != 200 {
+            return;
+        }
+        let logging = self.llm.logging;
+        if logging.log_statistics || logging.log_payloads {
+            let passing = Passing::begin(&self.llm, &head.headers);
+            asked.passing = Some(Box::new(passing));
+        }
+        self.hide_cookies(head);
+    }
+
     /// Notes what the log wants of an answer.
     fn note(&self, asked: &mut Asked, body: &Bytes) {
         let logging = self.llm.logging;
@@ -230,9 +259,14 @@ impl Proxy {
             return;
         }
         if let Ok(answer) = serde_json::from_slice::<Value>(body) {
-            let said = answer.get("usage").and_then(Tokens::of_usage);
+            let (said, model) = match self.native {
+                Some(native) => (native.tokens(&answer), native.answered_by(&answer)),
+                None => (
+                    answer.get("usage").and_then(Tokens::of_usage),
+                    answer.get("model").and_then(Value::as_str),
+                ),
+            };
             asked.tokens.learn(said.unwrap_or_default());
-            let model = answer.get("model").and_then(Value::as_str);
             asked.answered_by = model.map(str::to_owned);
         }
         if logging.log_payloads {

@@ -22,6 +22,9 @@ pub(super) fn send(proxy: &Proxy, exchange: &mut Exchange<'_>) -> Result<(), Str
     let Proxy { llm, .. } = proxy;
     let route = llm.route_type;
     let mut request = read(exchange, proxy.most).unwrap_or_default();
+    if let Some(native) = proxy.native {
+        request = native.request(exchange, &request);
+    }
     let wanted = request.get("model").and_then(Value::as_str);
     let wanted = wanted.map(str::to_owned);
     exchange.state::<Asked>().wanted = wanted.clone();
@@ -36,7 +39,10 @@ pub(super) fn send(proxy: &Proxy, exchange: &mut Exchange<'_>) -> Result<(), Str
         false => usage::estimate(&request, streams),
     };
     let takes_packed = coding::takes_packed(&exchange.head.headers);
-    let written = write(llm, &model, request)?;
+    let written = match proxy.native {
+        Some(_) => None,
+        None => write(llm, &model, request)?,
+    };
     if let Some(body) = written {
         let edited = exchange
             .head
@@ -47,7 +53,7 @@ pub(super) fn send(proxy: &Proxy, exchange: &mut Exchange<'_>) -> Result<(), Str
     }
     let url = endpoint::url(&model, route, streams)?;
     endpoint::redirect(exchange, &model, route, &url);
-    head(exchange, &llm.auth, &model)
+    head(proxy, exchange, &model, streams)
         .map_err(|error| format!("a header of the model's cannot be set: {error}"))?;
     query(exchange, &llm.auth, &model);
     let logging = llm.logging;
@@ -161,16 +167,22 @@ fn write(llm: &Llm, model: &Model, request: Members) -> Result<Option<Vec<u8>>, 
 
 /// The headers that the provider gets.
 fn head(
+    proxy: &Proxy,
     exchange: &mut Exchange<'_>,
-    auth: &Auth,
     model: &Model,
+    streams: bool,
 ) -> Result<(), plugin_api::Failure> {
     use Provider::{Azure, Bedrock, Gemini, Openai};
 
+    let auth = &proxy.llm.auth;
     let headers = &mut exchange.head.headers;
     // Answers have to be read: nothing else can be unpacked.
     let accepts = headers.contains(Known::AcceptEncoding);
+    let unpacks = proxy.native.is_none() || !streams;
     match model.provider {
+        _ if !unpacks && !coding::takes_packed(headers) => {
+            headers.set(Known::AcceptEncoding, "identity")?;
+        }
         Gemini => headers.set(Known::AcceptEncoding, "identity")?,
         Openai | Azure | Bedrock => headers.set(Known::AcceptEncoding, "gzip, identity")?,
         _ if accepts => headers.set(Known::AcceptEncoding, "gzip, identity")?,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::handler;
 
+mod native;
 mod streams;
 
 fn config(provider: &str, model: &Value, more: &Value) -> Value {
