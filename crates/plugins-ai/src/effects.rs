@@ -2,23 +2,14 @@
 
 use plugin_api::{Failure, Services};
 
-use crate::service_account::ServiceAccount;
+use crate::account::Account;
 use crate::settings::{Choice, Dialect, Llm, Model, ParamLocation, Provider};
 
-/// The service account that a configuration wants to be used.
+/// The account that a configuration wants to be used.
 ///
 /// # Errors
 /// When it asks for what cannot be done, by name. What has no effect is warned of.
-pub fn check(
-    plugin: &str,
-    llm: &Llm,
-    services: &Services,
-) -> Result<Option<ServiceAccount>, Failure> {
-    if llm.model.provider() == Provider::Bedrock {
-        let reason =
-            "model.provider: bedrock is not supported: requests to it would have to be signed";
-        return Err(Failure::new(reason));
-    }
+pub fn check(plugin: &str, llm: &mut Llm, services: &Services) -> Result<Option<Account>, Failure> {
     if let Choice::Settled(model) = &llm.model {
         for setting in without_effect(llm, model) {
             let provider = model.provider.name();
@@ -27,10 +18,12 @@ pub fn check(
             );
         }
     }
-    if llm.auth.gcp_use_service_account && llm.model.provider() == Provider::Gemini {
-        return ServiceAccount::of(&llm.auth, services).map(Some);
+    if llm.model.provider() == Provider::Bedrock {
+        // Compat: a request that is signed carries nothing else that proves it.
+        llm.auth.header_value = None;
+        llm.auth.param_value = None;
     }
-    Ok(None)
+    Account::of(llm, services)
 }
 
 /// Warns of settings that have no effect on requests that pass as they are.
@@ -128,6 +121,16 @@ fn without_effect(llm: &Llm, model: &Model) -> Vec<&'static str> {
             !url || is(&[Gemini, Bedrock, Huggingface]),
         ),
         (
+            "auth.header_name",
+            auth.header_name.is_some(),
+            !is(&[Bedrock]),
+        ),
+        (
+            "auth.param_name",
+            auth.param_name.is_some(),
+            !is(&[Bedrock]),
+        ),
+        (
             "auth.gcp_use_service_account",
             auth.gcp_use_service_account,
             is(&[Gemini]),
@@ -166,7 +169,7 @@ mod tests {
 
     #[test]
     fn settings_of_other_providers_are_named() {
-        let llm: Llm = serde_json::from_value(json!({
+        let mut llm: Llm = serde_json::from_value(json!({
             "route_type": "llm/v1/chat",
             "auth": { "aws_access_key_id": "x" },
             "model": { "provider": "openai", "name": "m", "options": {
@@ -189,27 +192,31 @@ mod tests {
                 "auth.aws_access_key_id",
             ]
         );
-        assert!(check("ai-proxy", &llm, &nothing()).is_ok());
+        assert!(check("ai-proxy", &mut llm, &nothing()).is_ok());
     }
 
     #[test]
     fn what_cannot_be_done_is_refused_by_name() {
         for (provider, auth, name) in [
-            ("bedrock", json!({}), "model.provider"),
+            (
+                "bedrock",
+                json!({}),
+                "model.options.bedrock.aws_region: no region",
+            ),
             (
                 "gemini",
                 json!({ "gcp_use_service_account": true }),
                 "auth.gcp_service_account_json",
             ),
         ] {
-            let llm: Llm = serde_json::from_value(json!({
+            let mut llm: Llm = serde_json::from_value(json!({
                 "route_type": "llm/v1/chat",
                 "auth": auth,
                 "model": { "provider": provider, "name": "m", "options": null },
                 "logging": { "log_statistics": true, "log_payloads": false },
             }))
             .expect("a configuration");
-            let failure = check("ai-proxy", &llm, &nothing())
+            let failure = check("ai-proxy", &mut llm, &nothing())
                 .err()
                 .expect("a failure")
                 .to_string();

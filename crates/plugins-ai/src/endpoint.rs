@@ -101,7 +101,7 @@ fn base(model: &Model) -> Result<String, String> {
             let deployment = options.azure_deployment_id.as_deref();
             format!(
                 "https://{}.openai.azure.com/openai/deployments/{}",
-                instance.ok_or_else(|| missing("azure_instance"))?,
+                label("azure_instance", instance)?,
                 deployment.ok_or_else(|| missing("azure_deployment_id"))?,
             )
         }
@@ -111,11 +111,21 @@ fn base(model: &Model) -> Result<String, String> {
         },
         Provider::Bedrock => {
             let region = options.bedrock.aws_region.as_deref();
-            let region = region.ok_or_else(|| missing("bedrock.aws_region"))?;
-            format!("https://bedrock-runtime.{region}.amazonaws.com")
+            let region = label("bedrock.aws_region", region)?;
+            format!("https://bedrock-runtime.{region}.{}", aws::domain(region))
         }
         Provider::Llama2 | Provider::Huggingface => return Err(missing("upstream_url")),
     })
+}
+
+/// A setting that becomes a part of the host's name: who may choose it must not choose another host.
+fn label<'a>(name: &str, value: Option<&'a str>) -> Result<&'a str, String> {
+    let value = value.ok_or_else(|| format!("model.options.{name} is missing"))?;
+    let is_label = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    match !value.is_empty() && value.bytes().all(is_label) {
+        true => Ok(value),
+        false => Err(format!("model.options.{name} cannot stand in a host")),
+    }
 }
 
 /// The path of what is asked for, if the provider has such a thing.
@@ -153,7 +163,8 @@ fn operation(model: &Model, route: RouteType, streamed: bool) -> Result<Option<S
             } else {
                 "converse"
             };
-            let name = name_in_path(model)?;
+            // Whole: a name may be that of a resource, with slashes and colons in it.
+            let name = name_in_path(model)?.replace('/', "%2F").replace(':', "%3A");
             chat.then(|| format!("model/{name}/{verb}"))
         }
         Provider::Llama2 | Provider::Huggingface => None,

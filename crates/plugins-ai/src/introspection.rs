@@ -10,8 +10,8 @@ use regex::bytes::{Regex, RegexBuilder};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::account::{Account, Outgoing};
 use crate::provider::{self, Members};
-use crate::service_account::ServiceAccount;
 use crate::settings::{Llm, Model, ParamLocation, Provider, RouteType};
 use crate::usage::{Tokens, azure_members};
 use crate::{coding, effects, endpoint};
@@ -41,7 +41,7 @@ pub struct Introspection {
     plugin: &'static str,
     id: String,
     llm: Llm,
-    account: Option<ServiceAccount>,
+    account: Option<Account>,
     prompt: String,
     pattern: Option<Regex>,
     timeout: Duration,
@@ -70,8 +70,8 @@ impl Introspection {
         record: &Configured<'_>,
         services: &Services,
     ) -> Result<Self, Failure> {
-        let config: Config = record.read()?;
-        let account = effects::check(plugin, &config.llm, services)?;
+        let mut config: Config = record.read()?;
+        let account = effects::check(plugin, &mut config.llm, services)?;
         let pattern = config.transformation_extract_pattern.as_deref();
         let pattern = pattern.map(|pattern| {
             let built = RegexBuilder::new(pattern).case_insensitive(true).build();
@@ -136,10 +136,18 @@ impl Introspection {
     /// The request to the model, in its language.
     fn request(&self, model: &Model, given: &[u8]) -> Result<Members, String> {
         let mut request = Members::new();
-        let messages = json!([
-            { "role": "system", "content": self.prompt },
-            { "role": "user", "content": String::from_utf8_lossy(given) },
-        ]);
+        let given = String::from_utf8_lossy(given);
+        let messages = match provider::knows_system_prompts(model) {
+            true => json!([
+                { "role": "system", "content": self.prompt },
+                { "role": "user", "content": given },
+            ]),
+            false => json!([
+                { "role": "user", "content": self.prompt },
+                { "role": "assistant", "content": "What is the message?" },
+                { "role": "user", "content": given },
+            ]),
+        };
         request.insert("messages".to_owned(), messages);
         request.insert("stream".to_owned(), Value::Bool(false));
         let mut request = provider::request(model, RouteType::Chat, request)?;
@@ -168,12 +176,29 @@ impl Introspection {
             .map_err(|error| format!("failed to parse body to json: {error}"))?;
         let mut headers = self.headers(model);
         if let Some(account) = &self.account {
-            let value = account.authorization().await.map_err(|reason| {
-                tracing::error!("{}: a service account gets no token: {reason}", self.plugin);
-                "there is no token for it".to_owned()
+            if let Some(query) = account.query(url.query().unwrap_or_default().as_bytes()) {
+                url.set_query(Some(&*query).filter(|query| !query.is_empty()));
+            }
+            let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
+            let outgoing = Outgoing {
+                method: "POST",
+                host,
+                path: url.path(),
+                query: url.query().unwrap_or_default(),
+                body: &body,
+            };
+            let proofs = account.prove(model, &outgoing).await.map_err(|reason| {
+                let plugin = self.plugin;
+                tracing::error!("{plugin}: a request cannot be proved to its provider: {reason}");
+                "there are no credentials for it".to_owned()
             })?;
-            headers.retain(|(name, _)| !name.eq_ignore_ascii_case("authorization"));
-            headers.push(("Authorization".to_owned(), value.into_bytes()));
+            let is_proof = |name: &str| {
+                proofs
+                    .iter()
+                    .any(|(other, _)| other.eq_ignore_ascii_case(name))
+            };
+            headers.retain(|(name, _)| !is_proof(name));
+            headers.extend(proofs);
         }
         let request = HttpRequest {
             method: "POST".to_owned(),

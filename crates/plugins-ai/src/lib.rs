@@ -7,6 +7,7 @@ pub mod ai_proxy;
 pub mod ai_request_transformer;
 pub mod ai_response_transformer;
 
+mod account;
 mod coding;
 mod conversation;
 mod effects;

@@ -200,8 +200,16 @@ pub struct HuggingfaceOptions {
 /// A model that is settled, or that requests choose by expressions such as `$(headers.x-model)` in its texts.
 pub enum Choice {
     Settled(Arc<Model>),
-    Chosen { provider: Provider, record: Value },
+    Chosen {
+        provider: Provider,
+        record: Value,
+        /// The region of a model at Amazon, where the record names none.
+        region: Option<String>,
+    },
 }
+
+/// Where credentials are asked for if each request chooses its region, and the machine names none.
+const ANY_REGION: &str = "us-east-1";
 
 impl Choice {
     /// Who provides the model: requests cannot choose that.
@@ -217,14 +225,41 @@ impl Choice {
     /// # Errors
     /// With what to tell the client, if it did not give what an expression asks for.
     pub fn of(&self, exchange: &Exchange<'_>) -> Result<Arc<Model>, String> {
-        let (provider, record) = match self {
+        let (provider, record, region) = match self {
             Self::Settled(model) => return Ok(model.clone()),
-            Self::Chosen { provider, record } => (*provider, record),
+            Self::Chosen {
+                provider,
+                record,
+                region,
+            } => (*provider, record, region),
         };
         let mut model = Model::deserialize(filled(record, exchange)?)
             .map_err(|error| format!("the model cannot be read: {error}"))?;
         model.provider = provider;
+        let place = &mut model.options.bedrock.aws_region;
+        *place = place.take().or_else(|| region.clone());
         Ok(Arc::new(model))
+    }
+
+    /// The region of a model at Amazon: the machine's, where the configuration names none. It is that of all requests
+    /// that choose none themselves.
+    pub fn settle_region(&mut self, of_machine: Option<String>) -> Option<String> {
+        match self {
+            Self::Settled(model) => {
+                let place = &mut Arc::make_mut(model).options.bedrock.aws_region;
+                *place = place.take().or(of_machine);
+                place.clone()
+            }
+            Self::Chosen { record, region, .. } => {
+                region.clone_from(&of_machine);
+                let written = record.pointer("/options/bedrock/aws_region");
+                match written.and_then(Value::as_str) {
+                    Some(written) if expression(written).is_none() => Some(written.to_owned()),
+                    Some(_) => of_machine.or_else(|| Some(ANY_REGION.to_owned())),
+                    None => of_machine,
+                }
+            }
+        }
     }
 }
 
@@ -235,7 +270,11 @@ fn choice<'de, D: Deserializer<'de>>(from: D) -> Result<Choice, D::Error> {
     let model = Model::deserialize(&record).map_err(D::Error::custom)?;
     if holds_expression(&record) {
         let provider = model.provider;
-        return Ok(Choice::Chosen { provider, record });
+        return Ok(Choice::Chosen {
+            provider,
+            record,
+            region: None,
+        });
     }
     Ok(Choice::Settled(Arc::new(model)))
 }

@@ -13,12 +13,12 @@ use stdx::Clock;
 
 use super::asked::{Asked, Passing};
 use super::{request, statistics};
+use crate::account::{Account, Outgoing};
 use crate::coding;
 use crate::conversation::{Format, MOST_HELD, refusal};
 use crate::effects;
 use crate::native::Native;
 use crate::provider;
-use crate::service_account::ServiceAccount;
 use crate::settings::{Llm, Provider, RouteType};
 use crate::usage::Tokens;
 
@@ -47,7 +47,7 @@ pub(super) struct Proxy {
     /// The provider's language, if clients speak that.
     pub native: Option<Native>,
     /// Who the provider takes the gateway for, if it is no matter of headers and parameters.
-    account: Option<ServiceAccount>,
+    account: Option<Account>,
     pub streaming: Streaming,
     /// The most bytes of a request that are looked at.
     pub most: u64,
@@ -62,8 +62,8 @@ pub(crate) fn build(
 ) -> Result<Arc<dyn Handler>, Failure> {
     let config: Config = record.read()?;
     let native = config.llm_format.native();
-    let llm: Llm = record.read()?;
-    let account = effects::check("ai-proxy", &llm, services)?;
+    let mut llm: Llm = record.read()?;
+    let account = effects::check("ai-proxy", &mut llm, services)?;
     if native.is_some() {
         effects::check_native("ai-proxy", &llm);
     }
@@ -173,15 +173,47 @@ impl Handler for Proxy {
     }
 }
 
-/// Gives the request what proves it to be the account's.
-async fn prove(account: &ServiceAccount, exchange: &mut Exchange<'_>) -> Outcome {
-    match account.authorization().await {
-        Ok(value) => {
-            exchange.head.headers.set(Known::Authorization, value)?;
+/// Gives the request what proves it to be the account's. Nothing that this depends on may change behind it.
+async fn prove(account: &Account, exchange: &mut Exchange<'_>) -> Outcome {
+    let Some(model) = exchange.state::<Asked>().model.clone() else {
+        return Ok(Flow::Next);
+    };
+    let is_held = exchange.work.body.is_some() || exchange.work.body_length == 0;
+    if !is_held && account.reads_body() {
+        let reason = "request body is longer than max_request_body_size";
+        return Ok(refusal(reason).into());
+    }
+    exchange
+        .head
+        .headers
+        .retain(|header| !account.replaces(header.name));
+    if let Some(query) = account.query(exchange.query()) {
+        exchange.set_query(query.as_bytes());
+    }
+    let target = String::from_utf8_lossy(exchange.target);
+    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+    let outgoing = Outgoing {
+        method: exchange.head.method().as_str(),
+        host: exchange
+            .work
+            .upstream
+            .host_header
+            .as_deref()
+            .unwrap_or_default(),
+        path,
+        query,
+        body: exchange.body(),
+    };
+    match account.prove(&model, &outgoing).await {
+        Ok(proofs) => {
+            let proofs = proofs.into_iter().filter(|(name, _)| name != "host");
+            for (name, value) in proofs {
+                exchange.head.headers.set(&*name, value)?;
+            }
             Ok(Flow::Next)
         }
         Err(reason) => {
-            tracing::error!("a service account gets no token: {reason}");
+            tracing::error!("ai-proxy: a request cannot be proved to its provider: {reason}");
             let error = json!({ "error": { "message": "LLM request failed before proxying" } });
             Ok(Reply::new(500).with_body(Body::Json(error)).into())
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::handler;
 
+mod bedrock;
 mod native;
 mod streams;
 

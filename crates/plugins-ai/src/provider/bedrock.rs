@@ -16,8 +16,7 @@ const WITHOUT_SYSTEM: [&str; 5] = [
     "mistral.mixtral-8x7b-instruct-",
 ];
 
-/// Whether the model understands a system prompt.
-pub fn knows_system_prompts(model: &Model) -> bool {
+pub(super) fn knows_system_prompts(model: &Model) -> bool {
     let name = model.name();
     !WITHOUT_SYSTEM.iter().any(|part| name.contains(part))
 }

@@ -267,6 +267,11 @@ fn set_model(model: &Model, from: &mut Members, to: &mut Members) {
     }
 }
 
+/// Whether the model understands a system prompt.
+pub fn knows_system_prompts(model: &Model) -> bool {
+    model.provider != Provider::Bedrock || bedrock::knows_system_prompts(model)
+}
+
 /// Whether a request asks for a stream.
 pub fn is_streamed(request: &Members) -> bool {
     let asked = request.get("stream");
