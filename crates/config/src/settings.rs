@@ -168,6 +168,8 @@ pub struct Limits {
     /// Zero for no limit.
     pub body: u64,
     pub body_in_memory: usize,
+    /// What bodies that are held for plugins take together; zero for no limit.
+    pub held_bodies: u64,
     pub header_timeout: Duration,
     pub body_timeout: Duration,
     pub send_timeout: Duration,

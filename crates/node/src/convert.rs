@@ -265,6 +265,7 @@ fn data_plane_limits(limits: &config::Limits) -> Limits {
         head: limits.head,
         body: limits.body,
         body_in_memory: limits.body_in_memory,
+        held_bodies: limits.held_bodies,
         header_timeout: limits.header_timeout,
         body_timeout: limits.body_timeout,
         send_timeout: limits.send_timeout,

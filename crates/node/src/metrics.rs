@@ -164,6 +164,9 @@ fn write_traffic(page: &mut Page, id: &str, data_plane: &Shared) {
     page.sample(&UPSTREAM_OPENED, &[], upstreams.opened);
     page.sample(&UPSTREAM_REUSED, &[], upstreams.reused);
     page.sample(&UPSTREAM_IDLE, &[], upstreams.idle);
+    let held = stats.held_bodies();
+    page.sample(&HELD_BODIES, &[], held.bytes());
+    page.sample(&HELD_BODIES_REFUSED, &[], held.refused());
     let snapshot = data_plane.snapshot();
     page.sample(&ROUTES, &[], snapshot.route_count());
     page.sample(&UPSTREAMS, &[], snapshot.upstreams().count());

@@ -74,6 +74,9 @@ pub enum Error {
     /// Something in here went wrong.
     #[error("internal error: {0}")]
     Internal(&'static str),
+    /// Bodies that plugins look at take all the memory that they may.
+    #[error("bodies that are held for plugins have used up silverback_held_bodies")]
+    TooMuchHeld,
     /// A temporary file for a request body cannot be used.
     #[error("cannot buffer the request body: {0}")]
     Spill(io::Error),
@@ -104,7 +107,7 @@ impl Error {
             | Self::Http2Required
             | Self::NotGrpc
             | Self::GrpcsRequired => Blame::Client,
-            Self::Internal(_) | Self::Spill(_) => Blame::Gateway,
+            Self::Internal(_) | Self::Spill(_) | Self::TooMuchHeld => Blame::Gateway,
             Self::Resolve(_)
             | Self::NoPeer
             | Self::Busy
@@ -124,7 +127,9 @@ impl Error {
             Self::BodyTooLarge => 413,
             Self::ClientGone(_) | Self::ClientStalled => 499,
             Self::NoRoute => 404,
-            Self::NoService | Self::NoPeer | Self::Busy | Self::Resolve(_) => 503,
+            Self::NoService | Self::NoPeer | Self::Busy | Self::Resolve(_) | Self::TooMuchHeld => {
+                503
+            }
             Self::HttpsRequired(status) => *status,
             Self::Http2Required => 426,
             Self::NotGrpc => 415,

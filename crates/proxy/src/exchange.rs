@@ -15,6 +15,7 @@ use crate::access_log::Entry;
 use crate::client::Client;
 use crate::deadline::Slot;
 use crate::error::{Blame, Error};
+use crate::held::Share;
 use crate::http1_client::Http1Client;
 use crate::http2_client::Http2Client;
 use crate::local::{Current, Local};
@@ -222,18 +223,21 @@ impl Exchange {
         held: u64,
     ) -> Result<RequestBody, Error> {
         let limits = &self.published.settings.limits;
+        let share = Share::new(&self.worker.stats.held, limits.held_bodies);
         let how = Reading {
             buffered: true,
             in_memory: limits
                 .body_in_memory
                 .max(usize::try_from(held).unwrap_or(usize::MAX)),
+            share: Some(&share),
             timeout: limits.body_timeout,
             slot: &self.slot,
         };
-        let body = Box::pin(RequestBody::read(client, self.head.framing(), &how)).await?;
+        let mut body = Box::pin(RequestBody::read(client, self.head.framing(), &how)).await?;
         if let Some(plugged) = &mut self.plugged {
             plugged.work.body = body.held();
             plugged.work.body_length = body.length();
+            plugged.share = plugged.work.body.is_some().then_some(share);
         }
         Ok(body)
     }
@@ -269,6 +273,7 @@ impl Exchange {
         let how = Reading {
             buffered: self.chosen()?.buffers_request(),
             in_memory: limits.body_in_memory,
+            share: None,
             timeout: limits.body_timeout,
             slot: &self.slot,
         };

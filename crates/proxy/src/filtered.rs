@@ -12,6 +12,7 @@ use crate::client::Client;
 use crate::error::Error;
 use crate::exchange::Exchange;
 use crate::forward::Answer;
+use crate::held::Share;
 use crate::http2_client::to_headers;
 use crate::sink::Sink;
 use crate::upstream::Http1Body;
@@ -79,7 +80,9 @@ pub(crate) async fn pass(
         read_timeout,
     } = coming;
     if exchange.has_phase(Phase::Response) {
-        let mut whole = read_whole(exchange, &mut body, read_timeout).await?;
+        let limits = &exchange.published.settings.limits;
+        let share = Share::new(&exchange.worker.stats.held, limits.held_bodies);
+        let mut whole = read_whole(exchange, &mut body, read_timeout, &share).await?;
         let trailers = body.trailers(exchange, read_timeout).await?;
         body.finish(exchange);
         if let Some(reply) = exchange.respond(&mut head, &mut whole).await? {
@@ -280,6 +283,7 @@ async fn read_whole(
     exchange: &Exchange,
     body: &mut Body,
     timeout: Duration,
+    share: &Share,
 ) -> Result<Bytes, Error> {
     /// The longest answer that is held for plugins.
     const MOST: usize = 64 << 20;
@@ -290,6 +294,7 @@ async fn read_whole(
                 "an answer too long to be held for a plugin",
             ));
         }
+        share.cover((whole.len() + piece.len()) as u64)?;
         whole.extend_from_slice(&piece);
     }
     Ok(whole.freeze())

@@ -131,6 +131,7 @@ pub(crate) async fn forward(
             let how = Reading {
                 buffered: true,
                 in_memory: limits.body_in_memory,
+                share: None,
                 timeout: limits.body_timeout,
                 slot: &exchange.slot,
             };

@@ -29,6 +29,7 @@ mod forwarding;
 mod grpc;
 mod handshake;
 mod hash_key;
+mod held;
 mod http1_client;
 mod http2_client;
 mod latency;

@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 use crate::error::Error;
 use crate::exchange::Exchange;
+use crate::held::Share;
 use crate::latency::since;
 use crate::panics;
 use crate::request_body::RequestBody;
@@ -65,6 +66,8 @@ pub(crate) struct Plugged {
     pub work: Work,
     /// The head that the client got, if a handler wants to log it.
     pub sent: Option<ResponseHead>,
+    /// What the request's body takes of the memory for such.
+    pub share: Option<Share>,
 }
 
 impl std::fmt::Debug for Plugged {
@@ -87,6 +90,7 @@ impl Plugged {
             chain,
             work: Work::default(),
             sent: None,
+            share: None,
         }))
     }
 

@@ -91,6 +91,13 @@ impl Reply {
                 settings,
                 id,
             ),
+            Error::TooMuchHeld => Self::refusal(
+                503,
+                "too many bodies are held at the moment",
+                asked,
+                settings,
+                id,
+            ),
             Error::NotGrpc => Self::refusal(
                 415,
                 "Non-gRPC request matched gRPC route",

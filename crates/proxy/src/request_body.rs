@@ -13,6 +13,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use crate::client::Client;
 use crate::deadline::Slot;
 use crate::error::Error;
+use crate::held::Share;
 
 /// A request body on its way to the upstream.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub(crate) struct Reading<'a> {
     pub buffered: bool,
     /// The most that is kept in memory.
     pub in_memory: usize,
+    /// What it takes of the memory for bodies that plugins look at, if one does.
+    pub share: Option<&'a Share>,
     /// Between two pieces.
     pub timeout: Duration,
     /// The deadline to use.
@@ -72,6 +75,9 @@ impl RequestBody {
             if gathered.length > how.in_memory as u64 {
                 return Box::pin(spill(client, gathered, how)).await;
             }
+            if let Some(share) = how.share {
+                share.cover(gathered.length)?;
+            }
         }
         Ok(Self::in_memory(gathered.finish()))
     }
@@ -81,13 +87,15 @@ impl RequestBody {
         Self::Memory { pieces, length }
     }
 
-    /// All of the body in one piece; `None` if there is none, or if it was too long to be held in memory.
-    pub fn held(&self) -> Option<Bytes> {
+    /// All of the body, put together to one piece; `None` if there is none, or if it was too long to be held in memory.
+    pub fn held(&mut self) -> Option<Bytes> {
         match self {
-            Self::Memory { pieces, .. } => match pieces.as_slice() {
-                [one] => Some(one.clone()),
-                several => Some(several.concat().into()),
-            },
+            Self::Memory { pieces, .. } => {
+                if pieces.len() != 1 {
+                    *pieces = vec![pieces.concat().into()];
+                }
+                pieces.first().cloned()
+            }
             Self::Empty(_) | Self::File { .. } | Self::Streamed { .. } => None,
         }
     }

@@ -173,6 +173,8 @@ pub struct Limits {
     pub body: u64,
     /// `client_body_buffer_size`: a longer request body goes to a temporary file.
     pub body_in_memory: usize,
+    /// `silverback_held_bodies`: what bodies that are held for plugins take together; 0 is no limit.
+    pub held_bodies: u64,
     /// `client_header_timeout`: from the first byte of a head to its last.
     pub header_timeout: Duration,
     /// `client_body_timeout`: between two reads of a body.
@@ -197,6 +199,7 @@ impl Default for Limits {
             header_count: 1000,
             body: 0,
             body_in_memory: 64 << 10,
+            held_bodies: 256 << 20,
             header_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(60),
             send_timeout: Duration::from_secs(60),

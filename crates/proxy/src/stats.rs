@@ -5,12 +5,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+pub use crate::held::HeldBodies;
+
 const STATUSES: usize = 600;
 
 /// The counters of all workers.
 #[derive(Debug, Clone, Default)]
 pub struct Stats {
     shards: Arc<Mutex<Vec<Arc<Shard>>>>,
+    held: Arc<HeldBodies>,
 }
 
 /// What the counters say at one moment.
@@ -46,7 +49,10 @@ pub struct Upstreams {
 impl Stats {
     /// A shard for one more worker; what a worker counted stays in the sums after it ended.
     pub fn shard(&self) -> Arc<Shard> {
-        let shard = Arc::new(Shard::default());
+        let shard = Arc::new(Shard {
+            held: self.held.clone(),
+            ..Shard::default()
+        });
         self.shards.lock().push(shard.clone());
         shard
     }
@@ -77,6 +83,11 @@ impl Stats {
         sum
     }
 
+    /// Bodies that are held for plugins.
+    pub fn held_bodies(&self) -> &HeldBodies {
+        &self.held
+    }
+
     /// How many answers had each status, for the statuses that occurred.
     pub fn statuses(&self) -> Vec<(u16, u64)> {
         let shards = self.shards.lock();
@@ -104,6 +115,8 @@ pub struct Shard {
     pub upstream_opened: Counter,
     pub upstream_reused: Counter,
     pub upstream_idle: Counter,
+    /// What all workers hold for plugins.
+    pub held: Arc<HeldBodies>,
     statuses: Statuses,
 }
 

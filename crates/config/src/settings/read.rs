@@ -243,6 +243,7 @@ impl Reader<'_> {
             body: self.size("nginx_http_client_max_body_size", 0),
             body_in_memory: to_usize(self.size("nginx_http_client_body_buffer_size", 0))
                 .max(SMALL_BODY),
+            held_bodies: self.size("silverback_held_bodies", 256 << 20),
             header_timeout: self.duration("nginx_http_client_header_timeout", MINUTE),
             body_timeout: self.duration("nginx_http_client_body_timeout", MINUTE),
             send_timeout: self.duration("nginx_http_send_timeout", MINUTE),

@@ -57,6 +57,8 @@ pub(super) const GENERAL: Group = Group {
             .own(),
         D::new("silverback_quit_grace", Number(0.0, 60.0), "2", "How long, in seconds, a node that was told to quit keeps client connections that wait for a request: a load balancer may have sent one already. Every answer says `Connection: close` meanwhile.")
             .own(),
+        D::new("silverback_held_bodies", Size, "256m", "How much memory request and response bodies may take together while they are held as a whole because a plugin looks at them, such as those of `ai-proxy` and `aws-lambda`; 0 for no limit. Only bodies over 64 KiB count. Beyond it, requests are answered 503.")
+            .own(),
         D::new("sqlite_path", Path, "", "The file of the embedded store.")
             .unset_means("`<prefix>/silverback.db`")
             .own(),

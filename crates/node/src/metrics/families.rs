@@ -20,6 +20,8 @@ pub const FAMILIES: &[&Family] = &[
     &UPSTREAM_OPENED,
     &UPSTREAM_REUSED,
     &UPSTREAM_IDLE,
+    &HELD_BODIES,
+    &HELD_BODIES_REFUSED,
     &ROUTES,
     &UPSTREAMS,
     &RECORD_CACHE_ENTRIES,
@@ -132,6 +134,18 @@ pub static UPSTREAM_IDLE: Family = Family::gauge(
     "silverback_upstream_connections_idle",
     &[],
     "Connections to upstreams that are kept for another request",
+);
+
+pub static HELD_BODIES: Family = Family::gauge(
+    "silverback_held_bodies_bytes",
+    &[],
+    "Memory that bodies take which are held as a whole because a plugin looks at them",
+);
+
+pub static HELD_BODIES_REFUSED: Family = Family::counter(
+    "silverback_held_bodies_refused_total",
+    &[],
+    "Bodies that were refused because silverback_held_bodies was used up",
 );
 
 pub static ROUTES: Family = Family::gauge(

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use snapshot::{Change, PluginTable};
 
 use crate::support::{
-    Gateway, Upstream, body, header, record, service_and_route, snapshot, status,
+    Gateway, Upstream, body, eventually, header, record, service_and_route, snapshot, status,
 };
 
 /// Plugins by name: each does one thing, and writes into the journal when its turn comes.
@@ -227,11 +227,19 @@ pub fn plugin(number: u128, name: &str, does: &str, more: Value) -> Change {
 
 /// A gateway to an upstream with these plugins, and their journal.
 fn gateway(upstream: &Upstream, plugins: Vec<Change>) -> (Gateway, Table) {
+    gateway_with(upstream, plugins, DataPlaneSettings::default())
+}
+
+fn gateway_with(
+    upstream: &Upstream,
+    plugins: Vec<Change>,
+    settings: DataPlaneSettings,
+) -> (Gateway, Table) {
     let table = Table::default();
     let mut changes = service_and_route(upstream.address, json!({}), json!({"paths": ["/a"]}));
     changes.extend(plugins);
     let snapshot = snapshot(changes, Arc::new(table.clone()));
-    let gateway = Gateway::of(snapshot, DataPlaneSettings::default(), |_| {});
+    let gateway = Gateway::of(snapshot, settings, |_| {});
     (gateway, table)
 }
 
@@ -504,6 +512,41 @@ fn a_longer_body_is_held_for_who_says_how_long() {
             assert_eq!(last.map(String::as_str), Some(expected));
         }
     }
+}
+
+#[test]
+fn bodies_that_are_held_together_have_a_bound() {
+    let long = format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{}",
+        600_000,
+        "x".repeat(600_000)
+    );
+    let upstream = Upstream::answering(long);
+    let bounded = || {
+        let mut settings = DataPlaneSettings::default();
+        settings.limits.held_bodies = 512 << 10;
+        settings
+    };
+    let holding = vec![plugin(10, "a", "hold 1 MiB", json!({}))];
+    let (gateway, _) = gateway_with(&upstream, holding, bounded());
+    for (length, expected) in [(500_000, 200), (600_000, 503), (500_000, 200)] {
+        let head = format!(
+            "POST /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+        );
+        let answer = gateway.exchange(format!("{head}{}", "x".repeat(length)));
+        assert_eq!(status(&answer), expected, "{length}");
+        if expected == 503 {
+            assert!(answer.contains("too many bodies are held"), "{answer}");
+        }
+    }
+    eventually("all is given back", || {
+        gateway.shared.stats().held_bodies().bytes() == 0
+    });
+    assert_eq!(gateway.shared.stats().held_bodies().refused(), 1);
+    let holding = vec![plugin(10, "a", "hold the answer", json!({}))];
+    let (gateway, _) = gateway_with(&upstream, holding, bounded());
+    assert_eq!(status(&gateway.exchange(GET)), 503);
+    assert_eq!(gateway.shared.stats().held_bodies().refused(), 1);
 }
 
 #[test]
