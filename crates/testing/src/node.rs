@@ -90,12 +90,21 @@ impl<'a> Node<'a> {
 
     /// How much memory the process holds, in MiB.
     pub fn resident_mib(&self) -> u64 {
+        self.memory_mib("VmRSS:")
+    }
+
+    /// The most memory that the process ever held, in MiB.
+    pub fn peak_mib(&self) -> u64 {
+        self.memory_mib("VmHWM:")
+    }
+
+    fn memory_mib(&self, what: &str) -> u64 {
         let path = format!("/proc/{}/status", self.process.pid());
         let status = fs::read_to_string(path).expect("the node lives");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(what));
         let kib = line
             .and_then(|line| line.trim().strip_suffix(" kB"))
-            .expect("a resident size");
+            .expect("a size");
         kib.parse::<u64>().expect("a number") / 1024
     }
 
