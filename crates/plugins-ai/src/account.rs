@@ -12,7 +12,7 @@ use crate::settings::{Auth, Llm, Model, Provider};
 
 /// An account at a cloud.
 pub enum Account {
-    Google(ServiceAccount),
+    Google(Box<ServiceAccount>),
     Amazon(Amazon),
 }
 
@@ -41,7 +41,8 @@ impl Account {
     pub fn of(llm: &mut Llm, services: &Services) -> Result<Option<Self>, Failure> {
         match llm.model.provider() {
             Provider::Gemini if llm.auth.gcp_use_service_account => {
-                ServiceAccount::of(&llm.auth, services).map(|account| Some(Self::Google(account)))
+                let account = ServiceAccount::of(&llm.auth, services)?;
+                Ok(Some(Self::Google(Box::new(account))))
             }
             Provider::Bedrock => {
                 Amazon::of(llm, services).map(|account| Some(Self::Amazon(account)))
