@@ -323,6 +323,11 @@ impl ResponseHead {
         pool.give_index(self.headers.into_index());
     }
 
+    /// Keeps the received bytes in memory of its own, so that the buffer that they were read into is free.
+    pub fn detach(&mut self) {
+        self.headers.detach();
+    }
+
     /// The received bytes of the head, for a log.
     pub fn received(&self) -> &Bytes {
         self.headers.block()

@@ -19,7 +19,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::BytesMut;
 use parking_lot::Mutex;
 use plugin_api::{Background, BoxFuture, Services};
 use stdx::Clock;
@@ -80,8 +79,8 @@ struct State {
     /// How many entries wait, and how many bytes they have.
     entries: usize,
     bytes: usize,
-    /// Memory for the next batch.
-    spare: Option<BytesMut>,
+    /// The last batch that was sent, whose memory is for the next one.
+    spare: Option<Batch>,
     /// How many tasks take entries out.
     drains: usize,
     /// Woken when there is enough for a batch.
@@ -99,7 +98,8 @@ impl State {
         if let Some(last) = self.batches.back_mut().filter(|last| last.len() < most) {
             return last.push(entry);
         }
-        let memory = self.spare.take().unwrap_or_default();
+        let spare = self.spare.take().and_then(Batch::into_memory);
+        let memory = spare.unwrap_or_default();
         let mut batch = Growing::new(framing, memory);
         batch.push(entry);
         self.batches.push_back(batch);
@@ -276,9 +276,8 @@ impl Drain {
         while let Some(part) = parts.pop() {
             if self.send(&part).await {
                 self.after_refusal = Duration::ZERO;
-                let memory = part.into_memory();
-                let mut state = self.queue.state.lock();
-                state.spare = memory.or(state.spare.take());
+                // Whoever sent it may hold it a little longer, as long as the next batch is not begun.
+                self.queue.state.lock().spare = Some(part);
             } else if let Some([first, second]) = part.halves() {
                 parts.extend([second, first]);
             } else {

@@ -358,9 +358,15 @@ impl Exchange {
     }
 
     /// Keeps a head that has these lines already, if a handler wants to log it.
-    pub fn keep(&mut self, head: ResponseHead) {
+    ///
+    /// Perf: the head leaves the read buffer, or every exchange would need a new one (`cargo xtask bench --only plugins`,
+    /// http-log).
+    pub fn keep(&mut self, mut head: ResponseHead) {
         match &mut self.plugged {
-            Some(plugged) if plugged.logs_head() => plugged.sent = Some(head),
+            Some(plugged) if plugged.logs_head() => {
+                head.detach();
+                plugged.sent = Some(head);
+            }
             _ => head.recycle(&self.worker.buffers),
         }
     }

@@ -2,8 +2,8 @@
 
 use bytes::BytesMut;
 use http1::{
-    BODY_BUFFER, BufferPool, Connection, Error, Framing, HEAD_BUFFER, Headers, Known, Method, Name,
-    OwnLines, RequestHead,
+    BODY_BUFFER, BufferPool, Connection, Error, Framing, HEAD_BUFFER, Headers, Known, Limits,
+    Method, Name, OwnLines, RequestHead, ResponseParser,
 };
 
 use crate::support::request;
@@ -199,6 +199,24 @@ fn a_debug_print_shows_no_values() {
         print.contains("Authorization") && !print.contains("s3cret"),
         "{print}"
     );
+}
+
+#[test]
+fn a_head_that_was_detached_leaves_the_buffer_it_was_read_into() {
+    let pool = BufferPool::new(1);
+    for detaches in [true, false] {
+        let mut buffer = pool.take_head();
+        let start = buffer.as_ptr();
+        buffer.extend_from_slice(b"HTTP/1.1 200 OK\r\nServer: mock\r\nContent-Length: 0\r\n\r\n");
+        let mut parser = ResponseParser::new(Limits::for_upstream());
+        let mut head = parser.parse(&mut buffer, &pool).unwrap().unwrap();
+        if detaches {
+            head.detach();
+        }
+        pool.give(buffer);
+        assert_eq!(pool.take_head().as_ptr() == start, detaches);
+        assert_eq!(head.headers.get_str(Known::Server), Some("mock"));
+    }
 }
 
 #[test]
