@@ -277,7 +277,7 @@ impl Drain {
             if self.send(&part).await {
                 self.after_refusal = Duration::ZERO;
                 // Whoever sent it may hold it a little longer, as long as the next batch is not begun.
-                self.queue.state.lock().spare = Some(part);
+                self.queue.state.lock().spare = Some(part).filter(Batch::is_modest);
             } else if let Some([first, second]) = part.halves() {
                 parts.extend([second, first]);
             } else {

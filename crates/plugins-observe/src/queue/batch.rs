@@ -151,6 +151,11 @@ impl Batch {
         Some([first, second])
     }
 
+    /// Whether it is short enough for its memory to be kept.
+    pub fn is_modest(&self) -> bool {
+        self.text.len() <= MOST_KEPT
+    }
+
     /// The memory for another batch, if nobody holds it and it is not too much to keep.
     pub fn into_memory(self) -> Option<BytesMut> {
         let memory = self.text.try_into_mut().ok()?;
